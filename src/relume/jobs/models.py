@@ -1,0 +1,181 @@
+"""The tables. One row in `jobs` is one input, one result, one unit of retry, cost and cancellation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, Column, DateTime, Dialect, Enum, Index, Text, TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python on every database. SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def has_ended(self) -> bool:
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+_STATUS = Enum(
+    JobStatus, native_enum=False, length=12, values_callable=lambda kind: [member.value for member in kind]
+)
+
+
+def _time(*, nullable: bool = True) -> Any:
+    return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))
+
+
+class Job(SQLModel, table=True):
+    """A restoration from its acceptance to its end, and after."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_status_available_at", "status", "available_at"),
+        Index("ix_jobs_status_lease_until", "status", "lease_until"),
+        Index("ix_jobs_created_at", "created_at"),
+        Index("ix_jobs_files_expire_at", "files_expire_at"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    contract: str = Field(max_length=20)
+    client: str | None = Field(default=None, max_length=100)
+    """A digest of the API key, or None where none was used."""
+
+    model_id: str = Field(max_length=100)
+    strength: float
+    scale: int
+    parameters: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """What the recipe asks for beyond strength and scale: a version, a style, a prompt."""
+
+    status: JobStatus = Field(default=JobStatus.QUEUED, sa_column=Column(_STATUS, nullable=False))
+    progress: float = 0.0
+    step: str | None = Field(default=None, max_length=60)
+    cancel_requested: bool = False
+    error_code: str | None = Field(default=None, max_length=60)
+    error_detail: str | None = Field(default=None, sa_type=Text)
+
+    source_url: str | None = Field(default=None, sa_type=Text)
+    input_key: str | None = None
+    """Where the untouched original lies. None until it is fetched, where the client gave a URL."""
+    input_format: str | None = Field(default=None, max_length=10)
+    input_width: int | None = None
+    input_height: int | None = None
+    input_bytes: int | None = None
+
+    staged_key: str | None = None
+    """Set while the result still waits in its temporary place; the row is the proof that it is complete."""
+    result_key: str | None = None
+    result_format: str | None = Field(default=None, max_length=10)
+    result_width: int | None = None
+    result_height: int | None = None
+    result_bytes: int | None = None
+    cache_key: str | None = Field(default=None, max_length=64, index=True)
+    """Names photo, recipe and who would serve it: an equal one can be answered with this result."""
+    outcome: str | None = Field(default=None, max_length=12)
+    fidelity: float | None = None
+    result_text: str | None = Field(default=None, sa_type=Text)
+    report: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON))
+    cost_usd: float = 0.0
+
+    lane: str = Field(max_length=10)
+    runs: int = 0
+    """How often it was claimed."""
+    lease_token: str | None = Field(default=None, max_length=40)
+    lease_until: datetime | None = _time()
+    available_at: datetime = _time(nullable=False)
+
+    webhook_url: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = _time(nullable=False)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    files_expire_at: datetime | None = _time()
+    files_deleted_at: datetime | None = _time()
+
+
+class AttemptRow(SQLModel, table=True):
+    """One try of one provider at one task of a job."""
+
+    __tablename__ = "attempts"
+
+    id: int | None = Field(default=None, primary_key=True)
+    job_id: UUID = Field(foreign_key="jobs.id", index=True, ondelete="CASCADE")
+    run: int
+    """Which claim of the job it belongs to, from 1."""
+    task: str = Field(max_length=30)
+    provider: str = Field(max_length=30)
+    model: str | None = Field(default=None, max_length=100)
+    version: str | None = Field(default=None, max_length=100)
+    started_at: datetime = _time(nullable=False)
+    seconds: float
+    external_id: str | None = Field(default=None, max_length=100)
+    error_class: str | None = Field(default=None, max_length=60)
+    cost_usd: float = 0.0
+
+
+class ExternalRun(SQLModel, table=True):
+    """A run begun at a hosted provider for one step of a job: asked for again instead of paid for again."""
+
+    __tablename__ = "external_runs"
+
+    job_id: UUID = Field(foreign_key="jobs.id", primary_key=True, ondelete="CASCADE")
+    step: int = Field(primary_key=True)
+    provider: str = Field(primary_key=True, max_length=30)
+    external_id: str = Field(max_length=100)
+    created_at: datetime = _time(nullable=False)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """Which request first used a key, and the job it made."""
+
+    __tablename__ = "idempotency_keys"
+
+    scope: str = Field(primary_key=True, max_length=64)
+    """Whose key it is: a digest of the API key, or `open`."""
+    key: str = Field(primary_key=True, max_length=255)
+    request_digest: str = Field(max_length=64)
+    job_id: UUID = Field(foreign_key="jobs.id", ondelete="CASCADE", index=True)
+    created_at: datetime = _time(nullable=False)
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """A message about an ended job that its client asked for, until it is delivered or given up."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index("ix_webhook_deliveries_due", "delivered_at", "given_up_at", "next_try_at"),)
+
+    id: UUID = Field(primary_key=True)
+    job_id: UUID = Field(foreign_key="jobs.id", ondelete="CASCADE", index=True)
+    url: str = Field(sa_type=Text)
+    body: str = Field(sa_type=Text)
+    tries: int = 0
+    last_status: int | None = None
+    created_at: datetime = _time(nullable=False)
+    next_try_at: datetime = _time(nullable=False)
+    delivered_at: datetime | None = _time()
+    given_up_at: datetime | None = _time()

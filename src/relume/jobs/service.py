@@ -1,0 +1,254 @@
+"""Accepting, watching and cancelling jobs: what every contract calls."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from relume.errors import Conflict, Expired, IdempotencyMismatch, NotFound
+from relume.imaging.limits import Limits
+from relume.imaging.photo import ImageFormat
+from relume.jobs import webhook_message
+from relume.jobs.files import upload_key
+from relume.jobs.models import IdempotencyKey, Job, JobStatus
+from relume.jobs.repository import JobRepository, KeyTaken
+from relume.pipeline import Pipeline
+from relume.ports import Clock, Events, JobEvent, Queue, Store
+from relume.recipes import Recipe
+from relume.telemetry import logger
+
+log = logger(__name__)
+
+CANCELLED_DETAIL = "The job was cancelled."
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a contract has made of a client's request.
+
+    Either `data` or `source_url` is set, or neither where the recipe needs no photo.
+    """
+
+    contract: str
+    recipe: Recipe
+    lane: str
+    data: bytes | None = None
+    source_url: str | None = None
+    parameters: dict[str, Any] | None = None
+    formats: frozenset[ImageFormat] | None = None
+    """What `data` may be; None for the formats of contract D."""
+    client: str | None = None
+    idempotency_key: str | None = None
+    webhook_url: str | None = None
+
+    def digest(self) -> str:
+        """Names the request: equal for a repetition, different for any change in what is asked."""
+        parts = (
+            self.contract,
+            self.recipe.model_id,
+            repr(self.recipe.strength),
+            str(self.recipe.scale),
+            self.source_url or "",
+            self.webhook_url or "",
+            json.dumps(self.parameters, sort_keys=True),
+            hashlib.sha256(self.data or b"").hexdigest(),
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class JobService:
+    """The engine's front door. Stores first, commits one row, and only then tells the queue."""
+
+    def __init__(
+        self,
+        *,
+        repository: JobRepository,
+        store: Store,
+        queue: Queue,
+        events: Events,
+        pipeline: Pipeline,
+        clock: Clock,
+        limits: Limits,
+        keep_files: timedelta | None,
+    ) -> None:
+        self.repository = repository
+        self._store = store
+        self._queue = queue
+        self._events = events
+        self._pipeline = pipeline
+        self._clock = clock
+        self._limits = limits
+        self._keep_files = keep_files
+
+    async def submit(self, submission: Submission) -> Job:
+        """Accept a job: when this returns, the job survives the death of any process.
+
+        Raises the image's faults, and IdempotencyMismatch.
+        """
+        if earlier := await self._earlier(submission):
+            return earlier
+        job = self._new_job(submission)
+        if submission.data is not None:
+            await self._keep_input(job, submission.data, submission.formats)
+        try:
+            await self.repository.add(job, self._key(submission, job))
+        except KeyTaken:
+            if job.input_key:
+                await self._store.delete([job.input_key])
+            return await self._earlier(submission) or await self.submit(submission)
+        log.info("restore.requested", job_id=str(job.id), model_id=job.model_id, contract=job.contract)
+        self._queue.enqueue(job.id, job.lane)
+        return job
+
+    async def get(self, job_id: UUID) -> Job:
+        """Raises NotFound."""
+        return await self.repository.get(job_id)
+
+    async def watch(self, job_id: UUID) -> AsyncIterator[tuple[Job, str | None]]:
+        """The job and the step it is at, whenever either changes, until it has ended. Raises NotFound."""
+        job = await self.repository.get(job_id)
+        yield job, job.step
+        if job.status.has_ended:
+            return
+        seen = (job.status, job.progress, job.step)
+        async for event in self._events.subscribe(job_id):
+            if event is None or JobStatus(event.status).has_ended:
+                stored = await self.repository.get(job_id)
+                job = stored.model_copy(update={"progress": max(job.progress, stored.progress)})
+            else:
+                job = _overlay(job, event)
+            if (job.status, job.progress, job.step) != seen:
+                seen = (job.status, job.progress, job.step)
+                yield job, job.step
+            if job.status.has_ended:
+                return
+
+    async def wait(self, job_id: UUID, seconds: float) -> Job:
+        """The job as it is when it has ended, or when the time is up. Raises NotFound."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for _ in self.watch(job_id):
+                    pass
+        return await self.repository.get(job_id)
+
+    async def cancel(self, job_id: UUID) -> Job:
+        """Cancel a queued job at once, or ask its worker to stop. Raises NotFound, and Conflict if it has ended."""
+        job = await self.repository.get(job_id)
+        now = self._clock.now()
+        ended = {
+            "status": JobStatus.CANCELLED,
+            "error_code": "job_cancelled",
+            "error_detail": CANCELLED_DETAIL,
+            "finished_at": now,
+            "files_expire_at": now + self._keep_files if self._keep_files else None,
+        }
+        message = webhook_message.for_end(job, ended, now)
+        if await self.repository.cancel_queued(job_id, message, **ended):
+            log.info("restore.cancelled", job_id=str(job_id))
+            self._events.publish(JobEvent(job_id, JobStatus.CANCELLED, job.progress))
+        elif await self.repository.request_cancel(job_id):
+            self._events.publish(JobEvent(job_id, JobStatus.RUNNING, job.progress, step="cancelling"))
+        else:
+            raise Conflict("The job has ended; there is nothing to cancel.")
+        return await self.repository.get(job_id)
+
+    async def open_result(self, job_id: UUID) -> tuple[Job, int, AsyncIterator[bytes]]:
+        """The job, its result's size in bytes, and the result in chunks. Raises NotFound, Expired, Conflict."""
+        job = await self.repository.get(job_id)
+        if job.files_deleted_at is not None:
+            raise Expired("This file was deleted after its time. The job's record is kept.")
+        if job.status is not JobStatus.SUCCEEDED or job.result_key is None:
+            raise Conflict("This job has no result.")
+        # A result that is being moved while it is looked for is found in its final place at the second look.
+        keys = [key for key in (job.result_key, job.staged_key, job.result_key) if key]
+        for key in keys:
+            try:
+                return job, await self._store.size(key), self._first_of(keys)
+            except NotFound:
+                continue
+        raise Expired("This file is not kept any more.")
+
+    async def _first_of(self, keys: list[str]) -> AsyncIterator[bytes]:
+        """The object of the first key that is there. Raises NotFound before the first chunk."""
+        for key in keys[:-1]:
+            try:
+                async for chunk in self._store.stream(key):
+                    yield chunk
+            except NotFound:
+                continue
+            return
+        async for chunk in self._store.stream(keys[-1]):
+            yield chunk
+
+    async def read_result(self, job_id: UUID) -> bytes:
+        """The whole result. Raises as `open_result` does."""
+        _, _, chunks = await self.open_result(job_id)
+        return b"".join([chunk async for chunk in chunks])
+
+    async def _earlier(self, submission: Submission) -> Job | None:
+        """The job that the same idempotency key has made before."""
+        if submission.idempotency_key is None:
+            return None
+        key = await self.repository.key(_scope(submission), submission.idempotency_key)
+        if key is None:
+            return None
+        if key.request_digest != submission.digest():
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used with another request. Use a new key for a new request."
+            )
+        return await self.repository.get(key.job_id)
+
+    def _new_job(self, submission: Submission) -> Job:
+        now = self._clock.now()
+        return Job(
+            id=uuid4(),
+            contract=submission.contract,
+            client=submission.client,
+            model_id=submission.recipe.model_id,
+            strength=submission.recipe.strength,
+            scale=submission.recipe.scale,
+            parameters=submission.parameters,
+            source_url=submission.source_url,
+            lane=submission.lane,
+            webhook_url=submission.webhook_url,
+            created_at=now,
+            available_at=now,
+        )
+
+    async def _keep_input(self, job: Job, data: bytes, formats: frozenset[ImageFormat] | None) -> None:
+        limits = replace(self._limits, formats=formats or self._limits.formats)
+        info = await self._pipeline.check(data, limits)
+        job.input_key = upload_key(job.id, info.format)
+        job.input_format = info.format
+        job.input_width, job.input_height = info.width, info.height
+        job.input_bytes = len(data)
+        await self._store.put(job.input_key, data)
+
+    def _key(self, submission: Submission, job: Job) -> IdempotencyKey | None:
+        if submission.idempotency_key is None:
+            return None
+        return IdempotencyKey(
+            scope=_scope(submission),
+            key=submission.idempotency_key,
+            request_digest=submission.digest(),
+            job_id=job.id,
+            created_at=job.created_at,
+        )
+
+
+def _scope(submission: Submission) -> str:
+    return submission.client or "open"
+
+
+def _overlay(job: Job, event: JobEvent) -> Job:
+    progress = max(job.progress, event.progress)
+    return job.model_copy(
+        update={"status": JobStatus(event.status), "progress": progress, "step": event.step}
+    )

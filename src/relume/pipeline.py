@@ -1,0 +1,214 @@
+"""A photo's way through a recipe: bytes in, verified bytes out. No job, no database, no HTTP.
+
+The job runner and the command line both call `Pipeline.run`; there is no other way to restore a photo.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from relume.errors import InternalError, OutputInvalid, RelumeError
+from relume.imaging.blend import blend
+from relume.imaging.compare import fidelity
+from relume.imaging.decode import decode
+from relume.imaging.encode import encode, result_format
+from relume.imaging.inspect import ImageInfo, inspect, is_settled
+from relume.imaging.limits import Limits
+from relume.imaging.photo import ImageFormat, Photo
+from relume.imaging.provenance import SourceType, mark
+from relume.imaging.resize import resize
+from relume.ports import Provider, Result, RunContext, StepReport
+from relume.recipes import Recipe
+from relume.tasks import Task
+
+T = TypeVar("T")
+
+_DECODED, _WORKED = 0.05, 0.85
+"""Where the progress bar stands when the photo is decoded, and when the tasks are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """Who did one task of the recipe, with what, and what came of it."""
+
+    task: str
+    provider: str
+    model: str
+    version: str
+    changed: bool
+    seconds: float
+    cost_usd: float
+    steps: tuple[StepReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A finished image, encoded and proven to decode."""
+
+    data: bytes
+    format: ImageFormat
+    width: int
+    height: int
+    outcome: str
+    """restored | degraded (a later provider of a chain had to finish it) | unchanged."""
+    fidelity: float | None
+    """0 to 1: how close the result, scaled back, stays to the input. None where there was no input."""
+    reports: tuple[TaskReport, ...]
+    """One for each task of the recipe, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished text."""
+
+    text: str
+    outcome: str
+    reports: tuple[TaskReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Worked:
+    """The photo after the last task, and what the tasks were made of."""
+
+    photo: Photo
+    reports: tuple[TaskReport, ...]
+    fallback: bool
+    generative: bool
+
+    @property
+    def changed(self) -> bool:
+        return any(report.changed for report in self.reports)
+
+    @property
+    def outcome(self) -> str:
+        if not self.changed:
+            return "unchanged"
+        return "degraded" if self.fallback else "restored"
+
+
+class Pipeline:
+    """Runs recipes. Pixels are worked on in threads, so that the event loop stays free.
+
+    `codecs` bounds how many photos are decoded, blended or encoded at once, and with it the memory; as many
+    uploads may be checked beside them, so that a long encoding keeps nobody waiting at the door.
+    """
+
+    def __init__(self, provider_for: Callable[[Recipe], Provider], *, codecs: int = 2) -> None:
+        self._provider_for = provider_for
+        self._codecs = anyio.CapacityLimiter(codecs)
+        self._checks = anyio.CapacityLimiter(codecs)
+
+    async def check(self, data: bytes, limits: Limits) -> ImageInfo:
+        """Prove that an upload can be decoded. Raises what the client is to be told."""
+        info = inspect(data, limits)
+        await anyio.to_thread.run_sync(lambda: decode(data, limits), limiter=self._checks)
+        return info
+
+    async def run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:
+        """Restore one photo. Raises RelumeError."""
+        context.progress(0.0, "decode")
+        original = await self._in_thread(lambda: decode(data, limits))
+        worked = await self._work(original, recipe, context.part(_DECODED, _WORKED))
+        finishing = context.part(_WORKED, 1.0)
+        return await self._in_thread(lambda: _finish(data, original, worked, recipe, finishing))
+
+    async def generate(self, recipe: Recipe, context: RunContext) -> Restored | Written:
+        """Carry out a recipe that needs no photo: a picture or text from a prompt. Raises RelumeError."""
+        (task,) = recipe.tasks
+        context.progress(0.0, task.name)
+        started = time.perf_counter()
+        result = await self._provider_for(recipe).run(task, None, context.part(_DECODED, _WORKED))
+        reports = (_report(task, result, time.perf_counter() - started),)
+        outcome = "degraded" if result.fallback else "restored"
+        if result.photo is None:
+            return Written(result.text or "", outcome, reports)
+        photo = mark(result.photo, SourceType.GENERATED)
+        data = await self._in_thread(lambda: _proven(photo, ImageFormat.PNG))
+        return Restored(data, ImageFormat.PNG, photo.width, photo.height, outcome, None, reports)
+
+    async def _work(self, photo: Photo, recipe: Recipe, context: RunContext) -> _Worked:
+        provider = self._provider_for(recipe)
+        results: list[Result] = []
+        reports: list[TaskReport] = []
+        for index, task in enumerate(recipe.tasks):
+            share = context.part(index / len(recipe.tasks), (index + 1) / len(recipe.tasks))
+            share = replace(share, step=index)
+            share.progress(0.0, task.name)
+            started = time.perf_counter()
+            result = await provider.run(task, photo, share)
+            if result.photo is None:
+                raise OutputInvalid(f"The {task.name} step gave no image.")
+            if photo.is_greyscale and not result.photo.is_greyscale:
+                raise OutputInvalid(f"The {task.name} step gave colour to a greyscale photo.")
+            reports.append(_report(task, result, time.perf_counter() - started))
+            results.append(result)
+            photo = result.photo
+        return _Worked(
+            photo,
+            tuple(reports),
+            fallback=any(result.fallback for result in results),
+            generative=any(result.generative and result.changed for result in results),
+        )
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._codecs)
+
+
+def _report(task: Task, result: Result, seconds: float) -> TaskReport:
+    return TaskReport(
+        task=task.name,
+        provider=result.provider,
+        model=result.model,
+        version=result.version,
+        changed=result.changed,
+        seconds=round(seconds, 3),
+        cost_usd=result.cost_usd,
+        steps=result.steps,
+    )
+
+
+def _finish(data: bytes, original: Photo, worked: _Worked, recipe: Recipe, context: RunContext) -> Restored:
+    """Exact size, strength, provenance, encoding, proof."""
+    context.progress(0.0, "finish")
+    photo = worked.photo
+    if recipe.exact_size:
+        photo = resize(photo, original.width * recipe.scale, original.height * recipe.scale)
+    target = result_format(original.source_format)
+    if photo is original and is_settled(data):
+        return Restored(data, target, photo.width, photo.height, worked.outcome, 1.0, worked.reports)
+    closeness = 1.0
+    if photo is not original:
+        photo = blend(original, photo, recipe.strength)
+        context.progress(0.2, "finish")
+        closeness = fidelity(original, photo)
+    if worked.changed:
+        photo = mark(photo, _source_type(worked))
+    context.progress(0.4, "finish")
+    encoded = _proven(photo, target)
+    context.progress(1.0, "finish")
+    return Restored(encoded, target, photo.width, photo.height, worked.outcome, closeness, worked.reports)
+
+
+def _source_type(worked: _Worked) -> SourceType:
+    if worked.generative:
+        return SourceType.COMPOSITE
+    return SourceType.ENHANCED
+
+
+def _proven(photo: Photo, target: ImageFormat) -> bytes:
+    """The encoded photo, decoded once before it may be published. Raises InternalError."""
+    data, width, height = encode(photo, target), photo.width, photo.height
+    limits = Limits(max_bytes=len(data), max_width=width, max_height=height, formats=frozenset({target}))
+    try:
+        proof = decode(data, limits)
+    except RelumeError as error:
+        raise InternalError from error
+    if (proof.width, proof.height) != (width, height):
+        raise InternalError
+    return data
