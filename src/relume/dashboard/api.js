@@ -1,0 +1,177 @@
+// The public API, contract D (`/v1`), as this page uses it. Nothing else in the page does HTTP.
+
+const BASE = new URL('../v1/', import.meta.url);
+const KEY_STORED_AS = 'relume.key';
+
+/** What the API, or the way to it, answered. `code` is stable, `detail` a sentence in English. */
+export class ApiError extends Error {
+  constructor({ status = 0, code = 'unknown', detail = '', retryAfterSeconds = 0 }) {
+    super(detail || code);
+    Object.assign(this, { status, code, detail, retryAfterSeconds });
+  }
+
+  get wantsKey() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+const connectionLost = () => new ApiError({ code: 'connection' });
+
+export class Api {
+  /** @param askForKey async (wasRefused) => the key a person typed, or null if they declined */
+  constructor(askForKey) {
+    this.askForKey = askForKey;
+    this.declined = false;
+  }
+
+  get key() {
+    return sessionStorage.getItem(KEY_STORED_AS);
+  }
+
+  set key(value) {
+    sessionStorage.setItem(KEY_STORED_AS, value);
+  }
+
+  /** A person acted again after they had declined to give a key: it may be asked for once more. */
+  mayAskAgain() {
+    this.declined = false;
+  }
+
+  async models() {
+    return (await this.#json('models')).models;
+  }
+
+  job(id) {
+    return this.#json(`jobs/${id}`);
+  }
+
+  cancel(id) {
+    return this.#json(`jobs/${id}`, { method: 'DELETE' });
+  }
+
+  /** Sends one photo. Resolves to `{job_id, status}`. The same idempotency key never makes two jobs. */
+  restore(form, { idempotencyKey, signal, onProgress }) {
+    return this.#withKey((key) => upload(form, { key, idempotencyKey, signal, onProgress }));
+  }
+
+  /** Yields `{event, data}` until the server ends the stream. */
+  async *events(id, signal) {
+    const response = await this.#fetch(`jobs/${id}/events`, {
+      signal,
+      headers: { Accept: 'text/event-stream' },
+    });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    yield* serverSentEvents(reader);
+  }
+
+  async #json(path, init) {
+    const response = await this.#fetch(path, init);
+    if (response.status === 204) return null;
+    return response.json().catch(() => {
+      throw connectionLost(); // The body was cut off on its way.
+    });
+  }
+
+  #fetch(path, init = {}) {
+    return this.#withKey(async (key) => {
+      const headers = { ...init.headers, ...(key && { 'X-API-KEY': key }) };
+      const response = await fetch(new URL(path, BASE), { ...init, headers }).catch((error) => {
+        throw error.name === 'AbortError' ? error : connectionLost();
+      });
+      if (!response.ok) throw problem(response.status, response.headers, await response.text());
+      return response;
+    });
+  }
+
+  async #withKey(send) {
+    for (;;) {
+      const key = this.key;
+      try {
+        return await send(key);
+      } catch (error) {
+        if (!error.wantsKey) throw error;
+        if (key === this.key) await this.#newKey(error, key);
+      }
+    }
+  }
+
+  async #newKey(error, refused) {
+    if (this.declined) throw error;
+    const key = await this.askForKey(Boolean(refused));
+    if (key === null) {
+      this.declined = true;
+      throw error;
+    }
+    this.key = key;
+  }
+}
+
+/** XMLHttpRequest, because fetch tells nothing about the progress of an upload. */
+function upload(form, { key, idempotencyKey, signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', new URL('restore', BASE));
+    request.setRequestHeader('Idempotency-Key', idempotencyKey);
+    if (key) request.setRequestHeader('X-API-KEY', key);
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.onerror = () => reject(connectionLost());
+    request.onabort = () => reject(new DOMException('Cancelled', 'AbortError'));
+    request.onload = () => {
+      const headers = { get: (name) => request.getResponseHeader(name) };
+      if (request.status >= 300) reject(problem(request.status, headers, request.responseText));
+      else resolve(JSON.parse(request.responseText));
+    };
+    signal.addEventListener('abort', () => request.abort());
+    request.send(form);
+  });
+}
+
+/** An error answer: `application/problem+json` from Relume, anything at all from a proxy before it. */
+function problem(status, headers, body) {
+  let said = {};
+  try {
+    said = JSON.parse(body);
+  } catch {
+    said = status === 413 ? { code: 'image_too_large' } : {};
+  }
+  return new ApiError({
+    status,
+    code: said.code,
+    detail: typeof said.detail === 'string' ? said.detail : '',
+    retryAfterSeconds: Number(headers.get('Retry-After')) || 0,
+  });
+}
+
+async function* serverSentEvents(reader) {
+  let buffer = '';
+  for (;;) {
+    const { value, done } = await reader.read().catch(() => ({ done: true }));
+    if (done) return;
+    const blocks = (buffer + value).replaceAll('\r\n', '\n').split('\n\n');
+    buffer = blocks.pop();
+    for (const block of blocks) {
+      const event = parseEvent(block);
+      if (event) yield event;
+    }
+  }
+}
+
+function parseEvent(block) {
+  const field = (name) =>
+    block
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}:`))
+      .map((line) => line.slice(name.length + 1).trim())
+      .join('\n');
+  const data = field('data');
+  return data && { event: field('event') || 'message', data: JSON.parse(data) };
+}
+
+/**
+ * Where the result lies on this origin. The server may name itself by another host
+ * (RESULT_BASE_URL, for an emulator say), so only the path counts.
+ */
+export function resultPath(resultUrl) {
+  const { pathname, search } = new URL(resultUrl, location.origin);
+  return pathname + search;
+}

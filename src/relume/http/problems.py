@@ -1,0 +1,107 @@
+"""Errors as `application/problem+json` (RFC 9457): the shape of contracts A, C, D and E."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from relume.errors import (
+    InternalError,
+    InvalidParameter,
+    KeyMissing,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    RelumeError,
+)
+from relume.telemetry import logger
+
+log = logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    """Every way a request can fail ends in one of these."""
+    app.add_exception_handler(RelumeError, _relume_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _fault)
+
+
+def body(error: RelumeError) -> dict[str, Any]:
+    return {
+        "type": f"urn:relume:error:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+
+
+def response(error: RelumeError) -> JSONResponse:
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.extra["retry_after_seconds"])
+    if isinstance(error, KeyMissing):
+        headers["WWW-Authenticate"] = 'ApiKey header="X-API-KEY"'
+    return JSONResponse(body(error), status_code=error.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def documented(*errors: type[RelumeError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses for the errors an endpoint can end in."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        entry = found.setdefault(error.status, {"description": "", "content": {MEDIA_TYPE: {"examples": {}}}})
+        entry["description"] = "; ".join(filter(None, (entry["description"], error.title)))
+        entry["content"][MEDIA_TYPE]["schema"] = {"$ref": "#/components/schemas/Problem"}
+        example = {
+            "type": f"urn:relume:error:{error.code}",
+            "title": error.title,
+            "status": error.status,
+            "detail": "A sentence that says what was wrong and what is allowed.",
+            "code": error.code,
+        }
+        entry["content"][MEDIA_TYPE]["examples"][error.code] = {"value": example}
+    return found
+
+
+async def _relume_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RelumeError)  # noqa: S101 (registered for this type only)
+    if error.status >= 500:
+        log.warning(
+            "http.failed", path=request.url.path, code=error.code, cause=repr(error.__cause__ or error)
+        )
+    return response(error)
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = [f"{_field(fault['loc'])}: {str(fault['msg']).rstrip('.')}." for fault in error.errors()]
+    return response(InvalidParameter(" ".join(faults)))
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 404:
+        return response(NotFound("There is nothing at this address."))
+    if error.status_code == 405:
+        answer = response(MethodNotAllowed(f"This address does not answer to {request.method}."))
+        answer.headers.update(error.headers or {})
+        return answer
+    if error.status_code < 500:
+        return response(InvalidParameter("The request cannot be read."))
+    return response(InternalError())
+
+
+async def _fault(request: Request, error: Exception) -> JSONResponse:
+    log.error("http.fault", path=request.url.path, cause=type(error).__name__)  # uvicorn logs the trace.
+    return response(InternalError())
+
+
+def _field(location: Any) -> str:
+    return ".".join(str(part) for part in location if part not in ("body", "query", "path")) or "body"

@@ -1,0 +1,56 @@
+"""A circuit breaker for each provider: one that mostly fails is left alone for a while."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+WINDOW_SECONDS = 60.0
+LEAST_CALLS = 5
+REST_SECONDS = 30.0
+
+
+class Breaker:
+    """Opens when over half of at least five calls within a minute failed; lets one trial through after its rest.
+
+    In the memory of one process: each process finds out for itself.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._calls: deque[tuple[float, bool]] = deque()
+        self._opened_at: float | None = None
+        self._trial_running = False
+
+    @property
+    def state(self) -> str:
+        """One of closed, open and half_open."""
+        if self._opened_at is None:
+            return "closed"
+        return "half_open" if self._clock() - self._opened_at >= REST_SECONDS else "open"
+
+    def allow(self) -> bool:
+        """Whether a call may be made now. After the rest only one may, until its outcome is recorded."""
+        if self.state == "half_open" and not self._trial_running:
+            self._trial_running = True
+            return True
+        return self._opened_at is None
+
+    def record(self, *, succeeded: bool) -> None:
+        now = self._clock()
+        if self._opened_at is not None:
+            self._trial_running = False
+            self._opened_at = None if succeeded else now
+            self._calls.clear()
+            return
+        self._calls.append((now, succeeded))
+        while self._calls and now - self._calls[0][0] > WINDOW_SECONDS:
+            self._calls.popleft()
+        failed = sum(not good for _, good in self._calls)
+        if len(self._calls) >= LEAST_CALLS and 2 * failed > len(self._calls):
+            self._opened_at = now
+
+    def release(self) -> None:
+        """A call ended without saying anything of the provider: the client cancelled it."""
+        self._trial_running = False

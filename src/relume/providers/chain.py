@@ -1,0 +1,263 @@
+"""The fallback chain: a provider made of providers, which tries them in order and keeps every cause."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+
+from relume.errors import (
+    AllProvidersFailed,
+    InternalError,
+    JobCancelled,
+    LeaseLost,
+    ProviderBusy,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RelumeError,
+)
+from relume.imaging.photo import Photo
+from relume.ports import Attempt, Provider, Result, RunContext
+from relume.providers.breaker import Breaker
+from relume.providers.verify import verify
+from relume.tasks import Task
+from relume.telemetry import logger
+
+log = logger(__name__)
+
+TITLES = {
+    "replicate": "Replicate",
+    "huggingface": "Hugging Face",
+    "cog": "The Cog server",
+    "local": "The local model",
+    "builtin": "The built-in restorer",
+    "mock": "The mock",
+}
+"""How a provider is called in a sentence."""
+
+_GRACE_SECONDS = 10.0
+"""A provider ends itself at its deadline; one that does not is ended this much later."""
+_LONGEST_WAIT_SECONDS = 30.0
+"""Whoever asks for a longer pause is passed over: the next provider is quicker."""
+_TICK_SECONDS = 0.2
+
+_ENDS_THE_RUN = (JobCancelled, LeaseLost, asyncio.CancelledError)
+"""Nothing that a provider did: no other one is to be tried."""
+_PROVIDERS_FAULT = (ProviderUnavailable, ProviderBusy, ProviderTimeout)
+"""What the breaker counts. A refused request or an unusable result may be the client's doing, and anybody's."""
+_FIRST_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one provider is waited for, and how often it is asked."""
+
+    timeout_seconds: float = 120.0
+    attempts: int = 3
+    backoff_factor: float = 2.0
+
+    def wait_seconds(self, failed: int, error: RelumeError) -> float | None:
+        """The pause before the next attempt after `failed` of them, or None to give up."""
+        if not error.can_pass or failed >= self.attempts:
+            return None
+        asked: float | None = error.extra.get("retry_after_seconds")
+        if asked is not None:
+            return asked if asked <= _LONGEST_WAIT_SECONDS else None
+        growth = min(self.backoff_factor**failed, _LONGEST_WAIT_SECONDS)
+        spread: float = random.uniform(0.5, 1.5)  # noqa: S311 (so that many jobs do not come back as one)
+        return min(spread * _FIRST_WAIT_SECONDS * growth, _LONGEST_WAIT_SECONDS)
+
+
+@dataclass(slots=True)
+class Breakers:
+    """The breakers of a process, by provider and kind of task: a dead Space closes no living model."""
+
+    _all: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+
+    def of(self, provider: str, task: str) -> Breaker:
+        return self._all.setdefault((provider, task), Breaker())
+
+    def open_tasks(self, provider: str) -> list[str]:
+        """The kinds of task for which a provider rests now, or is on trial."""
+        return [
+            task
+            for (name, task), breaker in self._all.items()
+            if name == provider and breaker.state != "closed"
+        ]
+
+
+class Chain:
+    """Tries the providers of `order[task.name]` that can do the task, first to last.
+
+    A provider that is unavailable as configured is skipped; one whose breaker is open is passed over. Each
+    try is recorded as an attempt. What can pass is tried again after a pause. What comes back is verified
+    before it counts. Raises AllProvidersFailed with all causes when none is left.
+    """
+
+    name = "chain"
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        order: dict[str, tuple[str, ...]],
+        *,
+        patience: Patience = Patience(),
+        breakers: Breakers | None = None,
+    ) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._order = order
+        self._patience = patience
+        self._breakers = breakers or Breakers()
+
+    def candidates(self, task: Task) -> list[Provider]:
+        """Those that would be tried for a task, in order."""
+        names = self._order.get(task.name, tuple(self._providers))
+        present = (self._providers[name] for name in names if name in self._providers)
+        return [provider for provider in present if not provider.unavailable() and provider.supports(task)]
+
+    @property
+    def is_local(self) -> bool:
+        return all(provider.is_local for provider in self._providers.values())
+
+    @property
+    def needs_device(self) -> bool:
+        return any(provider.needs_device for provider in self._providers.values())
+
+    def supports(self, task: Task) -> bool:
+        return bool(self.candidates(task))
+
+    def estimate_usd(self, task: Task) -> float:
+        """Of the first that would be tried: what a run costs if all goes well."""
+        return next((provider.estimate_usd(task) for provider in self.candidates(task)), 0.0)
+
+    def unavailable(self) -> str | None:
+        return None if self._providers else "no provider is configured"
+
+    async def run(self, task: Task, photo: Photo | None, context: RunContext) -> Result:
+        causes: list[RelumeError] = []
+        for provider in self.candidates(task):
+            try:
+                result = await self._ask(provider, task, photo, context)
+            except _ENDS_THE_RUN:
+                raise
+            except RelumeError as error:
+                causes.append(_named(provider, error))
+            else:
+                return replace(result, fallback=bool(causes))
+        raise AllProvidersFailed(_sentence(causes), causes=causes)
+
+    async def _ask(self, provider: Provider, task: Task, photo: Photo | None, context: RunContext) -> Result:
+        """One provider, as often as patience lasts."""
+        breaker = self._breakers.of(provider.name, task.name)
+        failure: RelumeError | None = None
+        failed = 0
+        while breaker.allow():
+            try:
+                result = await self._attempt(provider, task, photo, context)
+            except _ENDS_THE_RUN:
+                breaker.release()
+                raise
+            except RelumeError as error:
+                breaker.record(succeeded=not isinstance(error, _PROVIDERS_FAULT))
+                failure = error
+                failed += 1
+                wait_seconds = self._patience.wait_seconds(failed, error)
+                if wait_seconds is None:
+                    raise
+                await _pause(wait_seconds, task, context)
+            else:
+                breaker.record(succeeded=True)
+                return result
+        raise failure or ProviderUnavailable("It failed too often lately and is left alone for a moment.")
+
+    async def _attempt(
+        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext
+    ) -> Result:
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        given: Result | None = None
+        failure: RelumeError | None = None
+        try:
+            given = await self._given(provider, task, photo, context)
+            return await self._verified(provider, task, photo, given)
+        except RelumeError as error:
+            failure = error
+            raise
+        except Exception as error:
+            log.exception("provider.fault", provider=provider.name, task=task.name)
+            failure = InternalError("It failed in an unexpected way.")
+            raise failure from error
+        finally:
+            if given is not None or failure is not None:  # Else this process stops; the run goes on there.
+                seconds = round(time.perf_counter() - started, 3)
+                context.on_attempt(_account(provider, task, given, failure, started_at, seconds))
+
+    async def _given(
+        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext
+    ) -> Result:
+        """Local work takes the time it takes; everything else has a deadline."""
+        if provider.needs_device:
+            return await provider.run(task, photo, context)
+        deadline = time.monotonic() + self._patience.timeout_seconds
+        try:
+            async with asyncio.timeout(self._patience.timeout_seconds + _GRACE_SECONDS):
+                return await provider.run(task, photo, replace(context, deadline=deadline))
+        except TimeoutError as error:
+            raise ProviderTimeout("It took too long.") from error
+
+    async def _verified(self, provider: Provider, task: Task, photo: Photo | None, given: Result) -> Result:
+        if provider.needs_device:
+            return given
+        return await anyio.to_thread.run_sync(verify, task, photo, given)
+
+
+def _account(
+    provider: Provider,
+    task: Task,
+    given: Result | None,
+    failure: RelumeError | None,
+    started_at: datetime,
+    seconds: float,
+) -> Attempt:
+    """What is kept of a try. A result that was refused has been paid for all the same."""
+    return Attempt(
+        task=task.name,
+        provider=provider.name,
+        started_at=started_at,
+        seconds=seconds,
+        model=given.model if given else None,
+        version=given.version if given else None,
+        external_id=given.external_id if given else None,
+        error_class=type(failure).__name__ if failure else None,
+        cost_usd=given.cost_usd if given else 0.0,
+    )
+
+
+async def _pause(seconds: float, task: Task, context: RunContext) -> None:
+    """Wait, and notice a cancel meanwhile. Raises JobCancelled."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        context.progress(0.0, task.name)
+        await asyncio.sleep(min(left, _TICK_SECONDS))
+
+
+def _named(provider: Provider, error: RelumeError) -> RelumeError:
+    """The same error, its sentence led by the provider's name: one friendly clause for each one tried."""
+    title = TITLES.get(provider.name, provider.name)
+    detail = error.detail
+    if not detail.startswith(title):
+        detail = f"{title}: {detail[:1].lower()}{detail[1:]}"
+    named = type(error)(detail, **error.extra)
+    named.__cause__ = error
+    return named
+
+
+def _sentence(causes: Sequence[RelumeError]) -> str:
+    if not causes:
+        return "No configured service can do this."
+    return "All services failed: " + " ".join(cause.detail for cause in causes)
