@@ -1,0 +1,196 @@
+"""The job engine as tests use it: real parts, a clock that is set by hand, a provider that is told what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from relume.database import Database
+from relume.errors import RelumeError
+from relume.imaging.limits import Limits
+from relume.jobs.cache import ResultCache
+from relume.jobs.janitor import Janitor
+from relume.jobs.models import Job
+from relume.jobs.repository import JobRepository
+from relume.jobs.runner import Runner
+from relume.jobs.service import JobService, Submission
+from relume.pipeline import Pipeline
+from relume.providers.chain import Chain, Patience
+from relume.queues.embedded import EmbeddedQueue
+from relume.queues.events import MemoryEvents
+from relume.recipes import build
+from relume.storage.local import FolderStore
+from tests import photos
+from tests.providers import ScriptedProvider
+
+LEASE = timedelta(seconds=30)
+
+
+class HandClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def forward(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+class MemoryFetcher:
+    """URLs that lead to bytes, or to an error."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, bytes | RelumeError] = {}
+
+    async def check(self, url: str) -> None:
+        del url
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        del max_bytes
+        found = self.pages[url]
+        if isinstance(found, RelumeError):
+            raise found
+        return found
+
+
+class QuietQueue:
+    """Remembers ids and runs nothing: the test calls the runner itself."""
+
+    def __init__(self) -> None:
+        self.ids: list[UUID] = []
+
+    def enqueue(self, job_id: UUID, lane: str) -> None:
+        del lane
+        self.ids.append(job_id)
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass
+class Engine:
+    database: Database
+    folder: Path
+    clock: HandClock
+    provider: ScriptedProvider
+    fetcher: MemoryFetcher
+    queue: QuietQueue
+    events: MemoryEvents
+    store: FolderStore
+    repository: JobRepository
+    pipeline: Pipeline
+    service: JobService
+    janitor: Janitor
+    limits: Limits
+    keep_files: timedelta | None
+
+    def runner(self, *, lease: timedelta = LEASE, served_by: str | None = None) -> Runner:
+        """Each call is another worker. With `served_by`, it answers from its cache what that one served."""
+        cache = ResultCache(self.repository, self.store, lambda _recipe: served_by) if served_by else None
+        return Runner(
+            repository=self.repository,
+            store=self.store,
+            events=self.events,
+            pipeline=self.pipeline,
+            fetcher=self.fetcher,
+            clock=self.clock,
+            limits=self.limits,
+            lease=lease,
+            keep_files=self.keep_files,
+            cache=cache,
+        )
+
+    async def submit(
+        self,
+        data: bytes | None = None,
+        *,
+        scale: int = 2,
+        url: str | None = None,
+        key: str | None = None,
+        webhook_url: str | None = None,
+    ) -> Job:
+        if url is None and data is None:
+            data = photos.encoded("PNG")
+        recipe = build("restoration/gfpgans-1.4", scale=scale)
+        return await self.service.submit(
+            Submission(
+                contract="v1",
+                recipe=recipe,
+                lane="local",
+                data=data,
+                source_url=url,
+                idempotency_key=key,
+                webhook_url=webhook_url,
+            )
+        )
+
+    async def ended(self, job: Job) -> Job:
+        """Run a job to its end, and read it again."""
+        await self.runner().run(job.id)
+        return await self.repository.get(job.id)
+
+    def files(self) -> list[str]:
+        """Every file in storage, by its path below the folder."""
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+    @asynccontextmanager
+    async def working_queue(self, lease: timedelta = LEASE) -> AsyncIterator[EmbeddedQueue]:
+        """A real embedded queue over this engine, which sweeps all the time."""
+        queue = EmbeddedQueue(
+            self.runner(lease=lease).run,
+            lambda: self.repository.due(self.clock.now()),
+            places={"local": 2, "hosted": 4},
+            sweep_seconds=0.05,
+        )
+        await queue.start()
+        try:
+            yield queue
+        finally:
+            await queue.stop()
+
+
+def build_engine(
+    database: Database, folder: Path, *, keep_files: timedelta | None = timedelta(hours=1)
+) -> Engine:
+    clock, provider, fetcher, queue = HandClock(), ScriptedProvider(), MemoryFetcher(), QuietQueue()
+    events = MemoryEvents(quiet_seconds=0.05)
+    store = FolderStore({"uploads": folder / "uploads", "results": folder / "results"})
+    repository = JobRepository(database)
+    patience = Patience(attempts=1)
+    pipeline = Pipeline(lambda _recipe: Chain([provider], {}, patience=patience))
+    limits = Limits()
+    service = JobService(
+        repository=repository,
+        store=store,
+        queue=queue,
+        events=events,
+        pipeline=pipeline,
+        clock=clock,
+        limits=limits,
+        keep_files=keep_files,
+    )
+    return Engine(
+        database=database,
+        folder=folder,
+        clock=clock,
+        provider=provider,
+        fetcher=fetcher,
+        queue=queue,
+        events=events,
+        store=store,
+        repository=repository,
+        pipeline=pipeline,
+        service=service,
+        janitor=Janitor(repository, store, clock, timedelta(minutes=30)),
+        limits=limits,
+        keep_files=keep_files,
+    )

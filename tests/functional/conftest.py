@@ -1,0 +1,24 @@
+"""Real processes, real sockets, no mocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional.browser_fixtures import browser, console, page
+from tests.functional.server import Server
+
+__all__ = ["browser", "console", "page"]
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("service")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def live_server_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("service-with-key"), API_KEY="sesame") as server:
+        yield server

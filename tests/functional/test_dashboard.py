@@ -1,0 +1,400 @@
+"""The dashboard in a real browser, on the real service."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from PIL import Image
+from playwright.sync_api import FilePayload, Locator, Page, Response, Route, expect
+from skimage import data
+
+PATIENCE_MS = 60_000
+TIMES = "\N{MULTIPLICATION SIGN}"
+ASTRONAUT = data.astronaut()  # type: ignore[no-untyped-call]
+FIRST_LOAD_BYTES = 100_000
+TARGET_PIXELS = 44
+
+
+class Server(Protocol):
+    url: str
+
+
+class Console(Protocol):
+    def expect(self, failed_request: str) -> None: ...
+
+
+class KeyedServer(Server, Protocol):
+    key: str
+
+
+def photo(name: str = "astronaut.jpg", size: tuple[int, int] = (96, 120)) -> FilePayload:
+    buffer = io.BytesIO()
+    Image.fromarray(ASTRONAUT).crop((140, 0, 340, 250)).resize(size).save(
+        buffer, "PNG" if name.endswith("png") else "JPEG"
+    )
+    return {"name": name, "mimeType": "", "buffer": buffer.getvalue()}
+
+
+def open_dashboard(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/dashboard")
+    expect_ready(page)
+
+
+def expect_ready(page: Page) -> None:
+    """The markup is there at once; the scripts mark the language when they run."""
+    expect(page.locator("[data-language][aria-pressed=true]")).to_be_visible()
+
+
+def add(page: Page, *photos: FilePayload) -> None:
+    page.locator("#file-input").set_input_files(list(photos))
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".card").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def expect_state(card: Locator, state: str) -> None:
+    expect(card).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
+
+
+def restored(page: Page, server: Server, *photos: FilePayload) -> list[Locator]:
+    open_dashboard(page, server)
+    add(page, *photos)
+    cards = [card(page, photo["name"]) for photo in photos]
+    for one in cards:
+        expect_state(one, "done")
+        expect(one.get_by_role("slider")).to_be_visible()
+    return cards
+
+
+def image_of(path: Path) -> Image.Image:
+    image = Image.open(path)
+    image.load()
+    return image
+
+
+def test_the_first_load_is_small_local_and_guarded(page: Page, live_server: Server) -> None:
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
+    answer = page.goto(f"{live_server.url}/dashboard")
+    page.wait_for_load_state("networkidle")
+
+    assert answer
+    assert answer.url == f"{live_server.url}/dashboard/"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert all(response.url.startswith(live_server.url) for response in responses)
+    bodies = [response.body() for response in responses if response.ok and "/v1/" not in response.url]
+    assert sum(map(len, bodies)) < FIRST_LOAD_BYTES
+
+
+def test_photos_are_restored_and_downloaded(page: Page, live_server: Server, tmp_path: Path) -> None:
+    first, second = restored(page, live_server, photo("one.jpg"), photo("two.png"))
+
+    expect(page.locator("#gallery")).to_contain_text("All 2 photos are restored")
+    for one, name, kind in ((first, "one-restored.jpg", "JPEG"), (second, "two-restored.png", "PNG")):
+        with page.expect_download() as download:
+            one.get_by_role("link", name="Download").click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+        result = image_of(tmp_path / name)
+        assert (result.format, result.size) == (kind, (96, 120))
+
+
+def test_the_chosen_size_and_strength_are_sent(page: Page, live_server: Server, tmp_path: Path) -> None:
+    open_dashboard(page, live_server)
+    page.get_by_label("Strength").press("End")
+    expect(page.locator("#options")).to_contain_text("Full, 100%")
+    page.get_by_role("radio", name=f"{TIMES}2").check()
+    add(page, photo("small.jpg"))
+    enlarged = card(page, "small.jpg")
+    expect_state(enlarged, "done")
+    expect(enlarged).to_contain_text(f"Strength 100%, {TIMES}2")
+
+    with page.expect_download() as download:
+        enlarged.get_by_role("link", name="Download").click()
+    download.value.save_as(tmp_path / "result")
+    assert image_of(tmp_path / "result").size == (192, 240)
+
+
+def test_a_photo_can_be_restored_again_with_other_settings(page: Page, live_server: Server) -> None:
+    (first,) = restored(page, live_server, photo())
+    again = first.get_by_role("button", name="Again with new settings")
+    expect(again).to_be_hidden()
+    page.get_by_role("radio", name=f"{TIMES}2").check()
+    again.click()
+    expect(page.locator(".card")).to_have_count(2)
+    expect_state(page.locator(".card").last, "done")
+
+
+def test_the_slider_follows_keyboard_and_mouse(page: Page, live_server: Server) -> None:
+    (done,) = restored(page, live_server, photo())
+    slider = done.get_by_role("slider")
+    expect(slider).to_have_attribute("aria-valuenow", "50")
+
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuenow", "52")
+    expect(slider).to_have_attribute("aria-valuetext", "52% before, 48% after")
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuenow", "0")
+    slider.press("PageUp")
+    expect(slider).to_have_attribute("aria-valuenow", "10")
+
+    box = done.locator(".compare").bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.10, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
+    page.mouse.up()
+    expect(slider).to_have_attribute("aria-valuenow", re.compile("7[456]"))
+
+
+def test_the_large_view_zooms_to_one_to_one_and_turns(page: Page, live_server: Server) -> None:
+    first, _ = restored(page, live_server, photo("one.jpg", (96, 120)), photo("two.jpg", (64, 40)))
+    first.get_by_role("button", name="Look closer").click()
+    viewer = page.get_by_role("dialog", name="Large view")
+    expect(viewer).to_contain_text(f"96 {TIMES} 120")
+    assert width_of(viewer.locator(".compare")) > 96  # fitted to the window
+
+    viewer.get_by_role("button", name="100 %").click()
+    assert width_of(viewer.locator(".compare")) == pytest.approx(96, abs=0.5)
+
+    viewer.get_by_role("button", name="Next photo").click()
+    expect(viewer).to_contain_text("two.jpg")
+    expect(viewer).to_contain_text(f"64 {TIMES} 40")
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+
+
+def width_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box
+    return box["width"]
+
+
+def test_the_language_is_switched_and_remembered(page: Page, live_server: Server) -> None:
+    restored(page, live_server, photo())
+    page.get_by_role("button", name="Tiếng Việt").click()
+    expect(page.locator(".card")).to_contain_text("Đã phục hồi")
+    expect(page.locator("html")).to_have_attribute("lang", "vi")
+    expect(page).to_have_title("Relume: phục hồi ảnh cũ")
+
+    page.reload()
+    expect(page.get_by_role("heading", name="Ảnh của bạn")).to_be_visible()
+    expect_ready(page)
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Your photos")).to_be_visible()
+
+
+def test_a_file_that_is_no_photo_says_so_and_the_others_go_on(
+    page: Page, live_server: Server, console: Console
+) -> None:
+    console.expect("415|400")
+    letter: FilePayload = {
+        "name": "letter.jpg",
+        "mimeType": "image/jpeg",
+        "buffer": b"Dear grandmother,\n" * 9,
+    }
+    notes: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not a photo"}
+    nothing: FilePayload = {"name": "nothing.jpg", "mimeType": "image/jpeg", "buffer": b""}
+    open_dashboard(page, live_server)
+    add(page, letter, notes, nothing, photo("real.jpg"))
+
+    expect_state(card(page, "letter.jpg"), "failed")
+    expect(card(page, "letter.jpg").locator("[data-part=error]")).to_have_text(re.compile(r"^[A-Z].{15,}\.$"))
+    expect(card(page, "notes.txt")).to_contain_text("This file is not a photo.")
+    expect(card(page, "nothing.jpg")).to_contain_text("This file is empty.")
+    expect_state(card(page, "real.jpg"), "done")
+    expect(page.locator("#gallery")).to_contain_text("1 of 4 restored · 3 need a look")
+
+    page.get_by_role("button", name="Tiếng Việt").click()
+    expect(card(page, "letter.jpg").locator("[data-part=error]")).to_contain_text(re.compile("[ảđệọ]"))
+
+
+def test_a_large_file_is_doubted_at_once_but_the_server_decides(
+    page: Page, live_server: Server, console: Console
+) -> None:
+    console.expect("413")
+    large: FilePayload = {
+        "name": "large.jpg",
+        "mimeType": "image/jpeg",
+        "buffer": photo()["buffer"] + bytes(16 * 1024 * 1024),
+    }
+    open_dashboard(page, live_server)
+    add(page, large)
+    doubted = card(page, "large.jpg")
+    expect(doubted).to_contain_text("This file has 17 MB.")
+    expect_state(doubted, "refused")
+    doubted.get_by_role("button", name="Send it anyway").click()
+    expect_state(doubted, "failed")
+
+
+def test_photos_can_be_dropped_and_pasted(page: Page, live_server: Server) -> None:
+    open_dashboard(page, live_server)
+    for event, name in (("drop", "dropped.jpg"), ("paste", "pasted.jpg")):
+        page.evaluate(
+            """([event, name, bytes]) => {
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/jpeg' }));
+              const shape = { bubbles: true, cancelable: true };
+              document.body.dispatchEvent(event === 'drop'
+                ? new DragEvent('drop', { ...shape, dataTransfer: transfer })
+                : new ClipboardEvent('paste', { ...shape, clipboardData: transfer }));
+            }""",
+            [event, name, list(photo()["buffer"])],
+        )
+        expect_state(card(page, name), "done")
+
+
+def test_the_key_is_asked_for_once(page: Page, live_server_with_key: KeyedServer, console: Console) -> None:
+    console.expect("401|403")
+    page.goto(f"{live_server_with_key.url}/dashboard/")
+    question = page.get_by_role("dialog", name="This Relume needs a key")
+    question.get_by_label("API key").fill("not the key")
+    page.keyboard.press("Enter")
+    expect(question).to_contain_text("That key was not accepted.")
+    question.get_by_label("API key").fill(live_server_with_key.key)
+    question.get_by_role("button", name="Continue").click()
+    expect(question).to_be_hidden()
+
+    add(page, photo())
+    expect_state(card(page, "astronaut.jpg"), "done")
+    page.reload()
+    expect_state(card(page, "astronaut.jpg"), "done")
+    page.wait_for_load_state("networkidle")
+    expect(question).to_be_hidden()
+
+
+def test_without_a_key_the_card_says_so_and_asks_again(
+    page: Page, live_server_with_key: KeyedServer, console: Console
+) -> None:
+    console.expect("401")
+    page.goto(f"{live_server_with_key.url}/dashboard/")
+    question = page.get_by_role("dialog", name="This Relume needs a key")
+    question.get_by_role("button", name="Not now").click()
+    add(page, photo())
+    question.get_by_role("button", name="Not now").click()
+    waiting = card(page, "astronaut.jpg")
+    expect_state(waiting, "failed")
+
+    waiting.get_by_role("button", name="Try again").click()
+    question.get_by_label("API key").fill(live_server_with_key.key)
+    page.keyboard.press("Enter")
+    expect_state(waiting, "done")
+
+
+def still_running(route: Route) -> None:
+    """Stands in for a job that takes its time, however fast the real one is."""
+    job_id = route.request.url.split("/jobs/")[1].split("/")[0]
+    if route.request.url.endswith("/events"):
+        route.fulfill(content_type="text/event-stream", body=": nothing yet\n\n")
+    else:
+        said = {"job_id": job_id, "status": "running", "progress": 0.4}
+        route.fulfill(json={**said, "result_url": None, "error": None})
+
+
+def test_a_reload_finds_the_job_again(page: Page, live_server: Server) -> None:
+    open_dashboard(page, live_server)
+    page.route("**/v1/jobs/**", still_running)
+    add(page, photo())
+    expect_state(card(page, "astronaut.jpg"), "running")
+    expect(card(page, "astronaut.jpg").get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
+    page.unroute("**/v1/jobs/**")
+
+    page.reload()
+    found = card(page, "astronaut.jpg")
+    expect_state(found, "done")
+    expect(found.get_by_alt_text("Restored astronaut.jpg")).to_be_visible()
+    expect(found.get_by_role("link", name="Download")).to_be_visible()
+    expect(found.get_by_role("slider")).to_be_hidden()  # the original was never stored
+
+
+def test_a_job_can_be_cancelled(page: Page, live_server: Server) -> None:
+    open_dashboard(page, live_server)
+    page.route("**/v1/jobs/**", still_running)
+    add(page, photo())
+    running = card(page, "astronaut.jpg")
+    expect_state(running, "running")
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        running.get_by_role("button", name="Cancel").click()
+    expect_state(running, "cancelled")
+    expect(running.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_photo_on_its_way_up_can_be_cancelled_and_tried_again(page: Page, live_server: Server) -> None:
+    held: list[Route] = []
+    open_dashboard(page, live_server)
+    page.route("**/v1/restore", lambda route: held.append(route))
+    add(page, photo())
+    uploading = card(page, "astronaut.jpg")
+    expect_state(uploading, "uploading")
+    uploading.get_by_role("button", name="Cancel").click()
+    expect_state(uploading, "cancelled")
+
+    page.unroute("**/v1/restore")
+    uploading.get_by_role("button", name="Try again").click()
+    expect_state(uploading, "done")
+
+
+def test_a_pause_and_a_lost_connection_are_waited_out_with_one_key(
+    page: Page, live_server: Server, console: Console
+) -> None:
+    console.expect("429|ERR_CONNECTION_RESET")
+    keys: list[str] = []
+
+    def stumble(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fulfill(status=429, headers={"Retry-After": "2"}, json={"code": "rate_limited"})
+        elif len(keys) == 2:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    open_dashboard(page, live_server)
+    page.route("**/v1/restore", stumble)
+    add(page, photo())
+    expect(page.locator("#gallery")).to_contain_text("paused by the service")
+    expect_state(card(page, "astronaut.jpg"), "done")
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+def test_the_keyboard_alone_is_enough(page: Page, live_server: Server) -> None:
+    open_dashboard(page, live_server)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose photos").press("Enter")
+    chooser.value.set_files([photo()])
+    done = card(page, "astronaut.jpg")
+    expect_state(done, "done")
+    expect(page.get_by_role("status").filter(has_text="is restored")).to_be_attached()
+
+    done.get_by_role("button", name="Remove").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
+
+
+@pytest.mark.parametrize("language", ["English", "Tiếng Việt"])
+def test_a_narrow_phone_needs_no_sideways_scrolling(page: Page, live_server: Server, language: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_dashboard(page, live_server)
+    page.get_by_role("button", name=language).click()
+    assert_fits(page)
+    add(page, photo("a-very-long-name-of-a-scanned-photo-from-the-summer-of-1963.jpg"))
+    expect_state(page.locator(".card"), "done")
+    assert_fits(page)
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    for target in page.locator("button:visible, a:not(.skip):visible, summary:visible").all():
+        box = target.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= TARGET_PIXELS, target.text_content()

@@ -1,0 +1,144 @@
+"""Settings: sources, aliases, and the sentences for wrong values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from relume.database import database_url
+from relume.errors import SettingsError
+from relume.settings import Settings, load_settings, names_of
+from relume.wiring import storage_areas
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for field in Settings.model_fields:
+        for name in names_of(field):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_comes_before_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config.env").write_text("MAX_IMAGE_MB=1\nRATE_LIMIT_PER_MIN=1\nAPI_PORT=1\n")
+    (tmp_path / ".env").write_text("RATE_LIMIT_PER_MIN=2\nAPI_PORT=2\n")
+    monkeypatch.setenv("API_PORT", "3")
+    settings = load_settings()
+    assert (settings.max_image_mb, settings.rate_limit_per_min, settings.api_port) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("HF_TOKEN", "huggingface_token"),
+        ("HUGGINGFACE_TOKEN", "huggingface_token"),
+        ("REDIS_URL", "celery_broker_url"),
+        ("CELERY_BROKER_URL", "celery_broker_url"),
+        ("STORAGE_BASE_URL", "result_base_url"),
+        ("RESULT_BASE_URL", "result_base_url"),
+    ],
+)
+def test_both_names_work(monkeypatch: pytest.MonkeyPatch, name: str, field: str) -> None:
+    monkeypatch.setenv(name, "http://value.example")
+    assert "value.example" in str(getattr(load_settings(), field)) or field == "huggingface_token"
+    assert getattr(load_settings(), field) is not None
+
+
+def test_an_empty_value_is_no_value_except_for_the_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEY", "DASHBOARD_PORT", "RATE_LIMIT_PER_MIN", "HUGGINGFACE_SPACE_UPSCALE"):
+        monkeypatch.setenv(name, "")
+    settings = load_settings()
+    assert (settings.api_key, settings.dashboard_port, settings.rate_limit_per_min) == (None, None, 10)
+    assert settings.huggingface_space_upscale == ""
+
+
+def test_an_alias_in_a_stronger_source_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config.env").write_text("HUGGINGFACE_TOKEN=weak\nRESULT_BASE_URL=\n")
+    (tmp_path / ".env").write_text("HF_TOKEN=strong\nSTORAGE_BASE_URL=http://a.example\n")
+    settings = load_settings()
+    assert settings.huggingface_token is not None
+    assert settings.huggingface_token.get_secret_value() == "strong"
+    assert settings.result_base_url == "http://a.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("RATE_LIMIT_PER_MIN", "-1", "greater than or equal to 0"),
+        ("MAX_IMAGE_MB", "0", "greater than 0"),
+        ("RESTORE_ENABLED", "perhaps", "boolean"),
+        ("PROVIDER", "magic", "auto"),
+        ("CHAIN_UPSCALE", "builtin,magic", "'magic' is no provider"),
+        ("RESULT_BASE_URL", "example.org", "http://"),
+        ("LOG_LEVEL", "loud", "'DEBUG', 'INFO'"),
+        ("MODEL_DEFAULT", "magic", "restoration/gfpgans-1.4"),
+        ("WEBHOOK_SECRET", "short", "whsec_"),
+        ("WEBHOOK_SECRET", "whsec_" + "not base64 at all! " * 3, "base64"),
+        ("REPLICATE_MOCK_DELAY_MIN", "60", "REPLICATE_MOCK_DELAY_MAX"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert name in caught.value.detail
+    assert words in caught.value.detail
+
+
+def test_secrets_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "hunter2")
+    monkeypatch.setenv("WEBHOOK_SECRET", "hunter2")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "hunter2" not in caught.value.detail
+    monkeypatch.delenv("WEBHOOK_SECRET")
+    assert "hunter2" not in repr(load_settings())
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_settings().api_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "postgres",
+        "postgres+psycopg2",
+        "postgresql",
+        "postgresql+asyncpg",
+        "postgresql+psycopg2",
+        "postgresql+psycopg",
+    ],
+)
+def test_every_spelling_of_a_postgresql_url_works(spelling: str) -> None:
+    url = database_url(load_settings(database_url=f"{spelling}://u:p@h:5/d"))
+    assert url.render_as_string(hide_password=False) == "postgresql+asyncpg://u:p@h:5/d"
+
+
+def test_the_sslmode_of_other_drivers_is_understood() -> None:
+    url = database_url(load_settings(database_url="postgresql://h/d?sslmode=require"))
+    assert dict(url.query) == {"ssl": "require"}
+
+
+@pytest.mark.parametrize(
+    ("uploads", "results"), [("x", "x"), ("x", "x/y"), ("x/y", "x"), ("x", "./x/../x"), (".", "x")]
+)
+def test_folders_that_lie_in_each_other_are_refused(uploads: str, results: str) -> None:
+    with pytest.raises(SettingsError, match="PROCESSED_FOLDER"):
+        storage_areas(load_settings(upload_folder=uploads, processed_folder=results))
+
+
+@pytest.mark.parametrize("wrong", ["mysql://h/d", "nonsense", "http://"])
+def test_other_databases_are_refused(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        database_url(load_settings(database_url=wrong))
+
+
+def test_the_default_database_lies_below_the_storage_folder(tmp_path: Path) -> None:
+    url = database_url(load_settings(storage_dir=str(tmp_path)))
+    assert url.database == str(tmp_path / "relume.sqlite3")
