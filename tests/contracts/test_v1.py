@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -392,7 +393,15 @@ async def test_telemetry_events_are_in_the_log(client: Client) -> None:
     with capture_logs() as events:
         good = (await client.restore(photos.encoded())).json()["job_id"]
         await client.ended(good)
+        await _until(lambda: any(event["event"] == "restore.succeeded" for event in events))
     ours = [event for event in events if event.get("job_id") == good]
     assert [event["event"] for event in ours] == ["restore.requested", "restore.started", "restore.succeeded"]
     assert ours[0]["model_id"] == "restoration/gfpgans-1.4"
     assert isinstance(ours[2]["duration_ms"], int)
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    """A job's row says that it has ended a moment before the log does."""
+    async with asyncio.timeout(10):
+        while not happened():
+            await asyncio.sleep(0.01)

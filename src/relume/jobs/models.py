@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -59,6 +59,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_status_available_at", "status", "available_at"),
         Index("ix_jobs_status_lease_until", "status", "lease_until"),
         Index("ix_jobs_created_at", "created_at"),
+        Index("ix_jobs_contract_created_at", "contract", "created_at"),
         Index("ix_jobs_files_expire_at", "files_expire_at"),
     )
 
@@ -109,6 +110,10 @@ class Job(SQLModel, table=True):
     lease_token: str | None = Field(default=None, max_length=40)
     lease_until: datetime | None = _time()
     available_at: datetime = _time(nullable=False)
+    enqueued_at: datetime | None = _time()
+    """When its id was last handed to the queue: the sweep repeats that only after a while."""
+    deadline_at: datetime | None = _time()
+    """When its client stops waiting: providers get no more time than that. None for no such moment."""
 
     webhook_url: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = _time(nullable=False)
@@ -161,6 +166,46 @@ class IdempotencyKey(SQLModel, table=True):
     request_digest: str = Field(max_length=64)
     job_id: UUID = Field(foreign_key="jobs.id", ondelete="CASCADE", index=True)
     created_at: datetime = _time(nullable=False)
+
+
+class UsageDay(SQLModel, table=True):
+    """What one client has asked for and spent on one day (UTC): the base of quotas."""
+
+    __tablename__ = "usage_days"
+
+    client: str = Field(primary_key=True, max_length=64)
+    """A digest of the API key, or of the address where keys are not used."""
+    day: date = Field(primary_key=True)
+    jobs: int = 0
+    cost_usd: float = 0.0
+
+
+class Tally(SQLModel, table=True):
+    """A counter over all processes and all time: each adds what it has counted every few seconds."""
+
+    __tablename__ = "tallies"
+
+    name: str = Field(primary_key=True, max_length=60)
+    labels: str = Field(primary_key=True, max_length=255)
+    """`label=value` pairs, sorted, as JSON."""
+    value: float = 0.0
+
+
+class ProcessRow(SQLModel, table=True):
+    """A process of Relume that was alive at `seen_at`."""
+
+    __tablename__ = "processes"
+
+    id: UUID = Field(primary_key=True)
+    kind: str = Field(max_length=12)
+    """`api` or `worker`."""
+    lanes: str = Field(max_length=40)
+    """The lanes it works on, comma-separated; empty for an API process that runs no jobs."""
+    host: str = Field(max_length=100)
+    pid: int
+    version: str = Field(max_length=40)
+    started_at: datetime = _time(nullable=False)
+    seen_at: datetime = _time(nullable=False)
 
 
 class WebhookDelivery(SQLModel, table=True):
