@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from relume.imaging.limits import Limits
 from relume.jobs.cache import ResultCache
 from relume.jobs.files import RESULTS, UPLOADS
 from relume.jobs.janitor import Janitor
+from relume.jobs.keys import KeyRing
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
@@ -50,6 +52,7 @@ class Services:
     database: Database
     store: FolderStore
     jobs: JobService
+    keys: KeyRing
     queue: EmbeddedQueue
     janitor: Janitor
     fetcher: UrlFetcher
@@ -132,6 +135,7 @@ def build_services(settings: Settings) -> Services:
             limits=limits,
             keep_files=keep_files,
         ),
+        keys=KeyRing(database, clock),
         queue=queue,
         janitor=Janitor(repository, store, clock, timedelta(minutes=settings.janitor_interval_minutes)),
         fetcher=fetcher,
@@ -139,6 +143,17 @@ def build_services(settings: Settings) -> Services:
         webhooks=_webhooks(settings, repository, policy, clock),
         limits=limits,
     )
+
+
+@asynccontextmanager
+async def opened_keys(settings: Settings) -> AsyncIterator[KeyRing]:
+    """The API keys alone, for the command line."""
+    database = Database(database_url(settings))
+    try:
+        await database.upgrade()
+        yield KeyRing(database, SystemClock())
+    finally:
+        await database.close()
 
 
 def storage_areas(settings: Settings) -> dict[str, Path]:

@@ -65,3 +65,19 @@ async def test_every_endpoint_documents_its_errors(client: Client) -> None:
         path for path, item in schema["paths"].items() for one in item.values() if "422" in one["responses"]
     ]
     assert "image" in restore["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+
+
+async def test_a_key_that_was_given_out_opens_the_service_as_the_setting_does(start: Start) -> None:
+    async with start() as client:
+        given = await client.services.keys.create("archive", is_operator=False)
+        problem(await client.http.get("/v1/models"), 401, "key_missing")
+        problem(await client.http.get("/v1/models", headers={"X-API-KEY": "guess"}), 403, "key_wrong")
+        assert (await client.http.get("/v1/models", headers={"X-API-KEY": given})).status_code == 200
+        assert (await client.http.get("/health")).status_code == 200
+
+
+async def test_the_key_of_the_settings_and_given_ones_work_side_by_side(start: Start) -> None:
+    async with start(api_key="k3y") as client:
+        given = await client.services.keys.create("archive", is_operator=False)
+        for key in ("k3y", given):
+            assert (await client.http.get("/v1/models", headers={"X-API-KEY": key})).status_code == 200

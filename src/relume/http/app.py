@@ -34,7 +34,7 @@ _PROBLEM_SCHEMA = {
 def create_app(settings: Settings) -> FastAPI:
     """Raises SettingsError."""
     services = build_services(settings)
-    gate = Gate(settings)
+    gate = Gate(settings, services.keys)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import math
 
@@ -10,6 +9,7 @@ from fastapi import Request
 from throttled.asyncio import MemoryStore, RateLimiterType, Throttled, per_min
 
 from relume.errors import KeyMissing, KeyWrong, RateLimited, RestoreDisabled
+from relume.jobs.keys import Caller, KeyRing, digest_of
 from relume.settings import Settings
 
 KEY_HEADER = "X-API-KEY"
@@ -19,7 +19,8 @@ _REMEMBERED_CLIENTS = 100_000
 class Gate:
     """One for each process. The buckets are in its memory: with several processes each has its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+        self._keys = keys
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._restore_enabled = settings.restore_enabled
         self._per_minute = settings.rate_limit_per_min
@@ -31,13 +32,20 @@ class Gate:
 
     async def require_key(self, request: Request) -> None:
         """A dependency of all endpoints but health, docs and result files. Raises KeyMissing, KeyWrong."""
-        if self._key is None:
-            return
+        request.state.caller = await self._caller(request)
+
+    async def _caller(self, request: Request) -> Caller | None:
+        """None where no key is needed: none is set, and none was ever made."""
         given = request.headers.get(KEY_HEADER)
+        if self._key is None and not await self._keys.are_used():
+            return None
         if given is None:
             raise KeyMissing(f"This service needs an API key in the {KEY_HEADER} header.")
-        if not hmac.compare_digest(given.encode("latin-1"), self._key):
-            raise KeyWrong("The API key is not the right one.")
+        if self._key is not None and hmac.compare_digest(given.encode("latin-1"), self._key):
+            return Caller(digest_of(given)[:32], is_operator=True)
+        if caller := await self._keys.caller(given):
+            return caller
+        raise KeyWrong("The API key is not the right one.")
 
     async def admit_job(self, request: Request) -> None:
         """A dependency of endpoints that make restoring jobs. Raises RestoreDisabled, RateLimited."""
@@ -60,9 +68,13 @@ class Gate:
 
     def client(self, request: Request) -> str | None:
         """Names the API key without telling it; None where keys are not used."""
-        if self._key is None:
-            return None
-        return hashlib.sha256(request.headers[KEY_HEADER].encode("latin-1")).hexdigest()[:32]
+        caller: Caller | None = request.state.caller
+        return caller.client if caller else None
+
+    def sees_only(self, request: Request) -> str | None:
+        """Whose jobs alone the caller may list; None for all: an operator's key, or a service without keys."""
+        caller: Caller | None = request.state.caller
+        return None if caller is None or caller.is_operator else caller.client
 
 
 def _address(request: Request) -> str:

@@ -168,6 +168,20 @@ class IdempotencyKey(SQLModel, table=True):
     created_at: datetime = _time(nullable=False)
 
 
+class ApiKey(SQLModel, table=True):
+    """A key that an operator has given out. The key itself is kept nowhere."""
+
+    __tablename__ = "api_keys"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    """SHA-256 of the key, hexadecimal: enough for a random key of 256 bits."""
+    name: str = Field(max_length=60, unique=True)
+    is_operator: bool = False
+    """Whether it sees the jobs of all clients and the inside of the service, as `API_KEY` does."""
+    created_at: datetime = _time(nullable=False)
+    revoked_at: datetime | None = _time()
+
+
 class UsageDay(SQLModel, table=True):
     """What one client has asked for and spent on one day (UTC): the base of quotas."""
 
