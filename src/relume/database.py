@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, make_url, text
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import sessionmaker
 
 from relume.errors import SettingsError
+from relume.jobs.group_commit import GroupCommit, Work
 from relume.settings import Settings
 
-_BUSY_TIMEOUT_SECONDS = 30
+T = TypeVar("T")
+
+_SQLITE_ARGUMENTS = {"timeout": 30}
+"""How many seconds a writer waits for the writer of another process."""
+_READERS = 4
 _ASYNCPG_NAMES = {"sslmode": "ssl"}
 """Parameters of other drivers' URLs, by what asyncpg calls them."""
 _READING = "relume_reading"
@@ -56,11 +64,30 @@ class Database:
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         reading = self.engine.execution_options(**{_READING: True})
         self._reading_sessions = async_sessionmaker(reading, expire_on_commit=False)
+        self._threads = _SqliteThreads(url) if _is_sqlite_file(url) else None
+        self._group = GroupCommit(self._commit)
+        self._one_writer: AbstractAsyncContextManager[Any] = nullcontext()
+        if url.get_backend_name() == "sqlite":
+            self._one_writer = asyncio.Lock()  # Else writers of this process wait for each other by polling.
+
+    async def write(self, work: Work[T], order: str = "") -> T:
+        """Run `work` in a transaction, which it may share with others; on return it is committed.
+
+        Raises what `work` raises. `work` may be called twice. `order`: see GroupCommit.
+        """
+        return await self._group.write(work, order)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`, which only reads. On SQLite it waits for no writer, and no writer waits for it."""
+        if self._threads is not None:
+            return await self._threads.read(work)
+        async with self.reading() as session:
+            return await session.run_sync(work)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end of the block, or undone by an exception."""
-        async with self._sessions() as session, session.begin():
+        async with self._one_writer, self._sessions() as session, session.begin():
             yield session
 
     @asynccontextmanager
@@ -71,7 +98,7 @@ class Database:
 
     async def upgrade(self) -> None:
         """Bring the tables to this version's shape. Safe to call from many processes at once."""
-        if self.url.get_backend_name() == "sqlite" and self.url.database not in (None, "", ":memory:"):
+        if _is_sqlite_file(self.url):
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
         async with self.engine.begin() as connection:
             await connection.run_sync(_upgrade)
@@ -87,15 +114,68 @@ class Database:
             await connection.execute(text("select 1"))
 
     async def close(self) -> None:
+        await self._group.drain()
+        if self._threads is not None:
+            await self._threads.close()
         await self.engine.dispose()
+
+    async def _commit(self, work: Work[T]) -> T:
+        if self._threads is not None:
+            async with self._one_writer:
+                return await self._threads.write(work)
+        async with self.transaction() as session:
+            return await session.run_sync(work)
+
+
+class _SqliteThreads:
+    """SQLite as it is, in threads: one change of threads for a whole transaction instead of one a statement."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = _prepared(create_engine(url.set(drivername="sqlite"), connect_args=_SQLITE_ARGUMENTS))
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+        reading = self._engine.execution_options(**{_READING: True})
+        self._reading_sessions = sessionmaker(reading, expire_on_commit=False)
+        self._writer = ThreadPoolExecutor(1, "database-writer")
+        self._readers = ThreadPoolExecutor(_READERS, "database-reader")
+
+    async def write(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
+
+    async def read(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _write(self, work: Work[T]) -> T:
+        with self._sessions() as session, session.begin():
+            return work(session)
+
+    def _read(self, work: Work[T]) -> T:
+        with self._reading_sessions() as session:
+            return work(session)
+
+    def _close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+def _is_sqlite_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
 
 
 def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_immediate)
+    engine = create_async_engine(url, connect_args=_SQLITE_ARGUMENTS)
+    _prepared(engine.sync_engine)
+    return engine
+
+
+def _prepared(engine: Engine) -> Engine:
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
     return engine
 
 

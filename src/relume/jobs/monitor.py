@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
+from typing import Any
 
 from relume.errors import LeaseLost
+from relume.jobs.cancels import CancelListener
 from relume.jobs.external_ids import JobExternalIds
 from relume.jobs.models import AttemptRow, Job, JobStatus
 from relume.jobs.repository import JobRepository
@@ -24,106 +28,138 @@ class JobMonitor:
     """An async context manager that gives the run its context.
 
     Renews the lease three times within its length. Losing it, or a wish to cancel, stops the run at its next
-    step or tile. On leaving, whatever was still to be written is written; LeaseLost is raised where it was
-    lost, whatever the block itself made of it.
+    step or tile. LeaseLost is raised on leaving where it was lost, whatever the block itself made of it. What
+    is still to be written then (`attempts`, `reached`) is for the caller to write with the job's end.
+
+    A run that ends within a second costs no task and no write: there are only timers until then.
     """
 
     def __init__(
-        self, job: Job, repository: JobRepository, events: Events, clock: Clock, lease: timedelta
+        self,
+        job: Job,
+        repository: JobRepository,
+        events: Events,
+        clock: Clock,
+        lease: timedelta,
+        cancels: CancelListener,
     ) -> None:
         self._job = job
         self._repository = repository
         self._events = events
         self._clock = clock
         self._lease = lease
+        self._cancels = cancels
         self._context = RunContext(
             external_ids=JobExternalIds(job, repository, clock),
             on_progress=self._on_progress,
             on_attempt=self._on_attempt,
         )
+        self.reached = job.progress
         self._latest: tuple[float, str] | None = None
         self._written: tuple[float, str] | None = None
         self._attempts: list[Attempt] = []
-        self._highest = job.progress
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._writes: set[asyncio.Task[None]] = set()
         self._lost = False
+        self._left = False
+
+    @property
+    def attempts(self) -> list[AttemptRow]:
+        """Those that are not written yet."""
+        return [_row(self._job, attempt) for attempt in self._attempts]
 
     async def __aenter__(self) -> RunContext:
         self._loop = asyncio.get_running_loop()
-        self._tasks = [
-            asyncio.create_task(self._beat()),
-            asyncio.create_task(self._write()),
-            asyncio.create_task(self._listen()),
-        ]
+        self._thread = threading.get_ident()
+        self._lease_until = self._clock.now() + self._lease
+        self._beat_later()
+        self._cancels.join(self._job.id, self._context.cancelled)
         return self._context
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         if error is not None:
             self._context.lost.set()  # Work left in a thread stops at its next step.
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._cancels.leave(self._job.id, self._context.cancelled)
+        for timer in self._timers.values():
+            timer.cancel()
+        await asyncio.gather(*self._writes, return_exceptions=True)
         if self._lost:
             raise LeaseLost("Another worker has taken over this job.") from error
-        if not isinstance(error, asyncio.CancelledError):
-            await self._flush()
+
+    async def flush(self) -> None:
+        """Write the progress and the attempts now."""
+        attempts, latest = self._attempts[:], self._latest
+        if not attempts and latest == self._written:
+            return
+        progress, step = latest or (self.reached, None)
+        rows = [_row(self._job, attempt) for attempt in attempts]
+        await self._repository.progress(self._job, progress, step, rows)
+        del self._attempts[: len(attempts)]
+        self._written = latest
 
     def _on_progress(self, fraction: float, step: str) -> None:
         """May be called from any thread."""
-        self._highest = fraction = max(self._highest, min(fraction, 0.99))  # 1.0 is told by success alone.
+        self.reached = fraction = max(self.reached, min(fraction, 0.99))  # 1.0 is told by success alone.
         self._latest = (fraction, step)
         event = JobEvent(self._job.id, JobStatus.RUNNING, fraction, step)
-        self._loop.call_soon_threadsafe(self._events.publish, event)
+        if threading.get_ident() == self._thread:
+            self._tell(event)
+        else:
+            self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: JobEvent) -> None:
+        self._events.publish(event)
+        self._later("write", _PROGRESS_SECONDS, self._write)
 
     def _on_attempt(self, attempt: Attempt) -> None:
         self._attempts.append(attempt)
 
+    def _beat_later(self) -> None:
+        self._later("beat", self._lease.total_seconds() / _BEATS_PER_LEASE, self._beat)
+
+    def _later(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin `work` after a while, unless that is so already or the run has ended by then."""
+        if not self._left and name not in self._timers:
+            self._timers[name] = self._loop.call_later(seconds, self._begin, name, work)
+
+    def _begin(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        del self._timers[name]
+        task = self._loop.create_task(work(), name=f"{name} of {self._job.id}")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
     async def _beat(self) -> None:
         """A database that is away for a moment is no reason to stop, as long as the lease still runs."""
-        lease_until = self._clock.now() + self._lease
-        while not self._lost:
-            await asyncio.sleep(self._lease.total_seconds() / _BEATS_PER_LEASE)
-            renewed_until = self._clock.now() + self._lease
-            try:
-                beat = await self._repository.renew(self._job, renewed_until)
-            except LeaseLost:
+        renewed_until = self._clock.now() + self._lease
+        try:
+            beat = await self._repository.renew(self._job, renewed_until)
+        except LeaseLost:
+            self._lose()
+        except Exception as error:  # noqa: BLE001
+            log.warning("job.heartbeat_failed", job_id=str(self._job.id), cause=repr(error))
+            if self._clock.now() >= self._lease_until:
                 self._lose()
-            except Exception as error:  # noqa: BLE001
-                log.warning("job.heartbeat_failed", job_id=str(self._job.id), cause=repr(error))
-                if self._clock.now() >= lease_until:
-                    self._lose()
-            else:
-                lease_until = renewed_until
-                if beat.cancel_requested:
-                    self._context.cancelled.set()
+        else:
+            self._lease_until = renewed_until
+            if beat.cancel_requested:
+                self._context.cancelled.set()
+        if not self._lost:
+            self._beat_later()
 
     def _lose(self) -> None:
         self._lost = True
         self._context.lost.set()
 
-    async def _listen(self) -> None:
-        """A cancel that was asked for in this process takes hold at once, not at the next heartbeat."""
-        async for event in self._events.subscribe(self._job.id):
-            if event and event.step == "cancelling":
-                self._context.cancelled.set()
-
     async def _write(self) -> None:
-        while True:
-            await asyncio.sleep(_PROGRESS_SECONDS)
-            try:
-                await self._flush()
-            except Exception as error:  # noqa: BLE001 (progress is a courtesy; the job is not)
-                log.warning("job.progress_not_written", job_id=str(self._job.id), cause=repr(error))
-
-    async def _flush(self) -> None:
-        while self._attempts:
-            await self._repository.record_attempt(_row(self._job, self._attempts[0]))
-            del self._attempts[0]
-        if self._latest is not None and self._latest != self._written:
-            latest = self._latest
-            await self._repository.progress(self._job, *latest)
-            self._written = latest
+        try:
+            await self.flush()
+        except Exception as error:  # noqa: BLE001 (progress is a courtesy; the job is not)
+            log.warning("job.progress_not_written", job_id=str(self._job.id), cause=repr(error))
+        if self._latest != self._written:
+            self._later("write", _PROGRESS_SECONDS, self._write)
 
 
 def _row(job: Job, attempt: Attempt) -> AttemptRow:

@@ -6,22 +6,44 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, and_, case, delete, func, or_, select, update
+from sqlalchemy import (
+    CursorResult,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel
 
 from relume.errors import LeaseLost, NotFound
+from relume.jobs.group_commit import Work
 from relume.jobs.models import AttemptRow, ExternalRun, IdempotencyKey, Job, JobStatus, WebhookDelivery
 from relume.jobs.unbroken import unbroken
+
+T = TypeVar("T")
 
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Transactions(Protocol):
     """What the repository needs of a database."""
+
+    async def write(self, work: Work[T], order: str = "") -> T: ...
+
+    async def read(self, work: Work[T]) -> T: ...
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]: ...
 
@@ -50,12 +72,15 @@ class JobRepository:
 
     async def add(self, job: Job, key: IdempotencyKey | None = None) -> None:
         """Raises KeyTaken when the idempotency key exists."""
+        values, key_values = _values(job), _values(key) if key else None
+
+        def work(session: Session) -> None:
+            session.execute(_ADD_JOB, values)
+            if key_values is not None:
+                session.execute(_ADD_KEY, key_values)
+
         try:
-            async with self._database.transaction() as session:
-                session.add(job)
-                await session.flush()
-                if key is not None:
-                    session.add(key)
+            await self._database.write(work, str(job.id))
         except IntegrityError as error:
             if key is None:
                 raise
@@ -63,15 +88,13 @@ class JobRepository:
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""
-        async with self._database.reading() as session:
-            job = await session.get(Job, job_id)
+        job: Job | None = await self._database.read(lambda session: session.scalar(_JOB, {"id": job_id}))
         if job is None:
             raise NotFound("There is no job with this id.")
         return job
 
     async def key(self, scope: str, key: str) -> IdempotencyKey | None:
-        async with self._database.reading() as session:
-            return await session.get(IdempotencyKey, (scope, key))
+        return await self._database.read(lambda session: session.get(IdempotencyKey, (scope, key)))
 
     async def attempts(self, job_id: UUID) -> list[AttemptRow]:
         query = select(AttemptRow).where(_c(AttemptRow.job_id) == job_id).order_by(_c(AttemptRow.id))
@@ -86,20 +109,7 @@ class JobRepository:
 
     async def same_result(self, cache_key: str) -> Job | None:
         """The latest job whose result is kept and would be the same. Results of a fallback do not count."""
-        query = (
-            select(Job)
-            .where(
-                _c(Job.cache_key) == cache_key,
-                _c(Job.status) == JobStatus.SUCCEEDED,
-                _c(Job.outcome).in_(("restored", "unchanged")),
-                _c(Job.files_deleted_at).is_(None),
-                _c(Job.staged_key).is_(None),
-            )
-            .order_by(_c(Job.finished_at).desc())
-            .limit(1)
-        )
-        async with self._database.reading() as session:
-            return (await session.scalars(query)).one_or_none()
+        return await self._database.read(lambda session: session.scalar(_SAME_RESULT, {"key": cache_key}))
 
     # Claiming and finishing
 
@@ -113,91 +123,82 @@ class JobRepository:
 
     async def claim(self, job_id: UUID, now: datetime, lease: timedelta) -> Job | None:
         """Take a job for `lease`. None when somebody else has it, or it has ended."""
-        claim = (
-            update(Job)
-            .where(_c(Job.id) == job_id, _claimable(now))
-            .values(
-                status=JobStatus.RUNNING,
-                lease_token=str(uuid4()),
-                lease_until=now + lease,
-                runs=Job.runs + 1,
-                started_at=func.coalesce(Job.started_at, now),
-            )
-            .returning(Job)
-        )
-        async with self._database.transaction() as session:
-            return (await session.scalars(claim)).one_or_none()
+        values = {"claimed_id": job_id, "now": now, "token": str(uuid4()), "until": now + lease}
+        return await self._database.write(lambda session: session.scalar(_CLAIM, values), str(job_id))
 
     async def renew(self, job: Job, until: datetime) -> Heartbeat:
         """Keep the lease alive. Raises LeaseLost."""
-        renewal = (
-            update(Job).where(*_owned(job)).values(lease_until=until).returning(_c(Job.cancel_requested))
+        values = _lease(job) | {"until": until}
+        cancel_requested = await self._database.write(
+            lambda session: session.scalar(_RENEW, values), str(job.id)
         )
-        async with self._database.transaction() as session:
-            cancel_requested = (await session.execute(renewal)).scalar_one_or_none()
         if cancel_requested is None:
             raise LeaseLost("Another worker has taken over this job.")
         return Heartbeat(cancel_requested)
 
-    async def progress(self, job: Job, progress: float, step: str) -> None:
-        """Progress never goes back, not even when a job is run again."""
-        forward = case((_c(Job.progress) < progress, progress), else_=_c(Job.progress))
-        async with self._database.transaction() as session:
-            await session.execute(update(Job).where(*_owned(job)).values(progress=forward, step=step))
+    async def progress(
+        self, job: Job, progress: float, step: str | None, attempts: Sequence[AttemptRow] = ()
+    ) -> None:
+        """Progress never goes back, not even when a job is run again. Keeps `attempts` as `record_attempt` does."""
+        values = _lease(job) | {"reached": progress, "at_step": step}
+
+        def work(session: Session) -> None:
+            for attempt in attempts:
+                _keep(session, attempt)
+            session.execute(_PROGRESS, values)
+
+        await self._database.write(work, str(job.id))
 
     async def set_input(self, job: Job, **values: Any) -> None:
         """Record where the fetched original lies. Raises LeaseLost."""
-        async with self._database.transaction() as session:
-            await self._update_owned(session, job, values)
+        await self._write_owned(job, lambda session: _update_owned(session, job, values))
 
     async def record_attempt(self, attempt: AttemptRow) -> None:
         """Keep an attempt. What was paid for one external run is counted with its first attempt only."""
-        paid = select(func.count()).where(
-            _c(AttemptRow.job_id) == attempt.job_id,
-            _c(AttemptRow.external_id) == attempt.external_id,
-            _c(AttemptRow.cost_usd) > 0,
-        )
-        async with self._database.transaction() as session:
-            if attempt.external_id is not None and (await session.execute(paid)).scalar_one():
-                attempt.cost_usd = 0.0
-            session.add(attempt)
+        await self._database.write(lambda session: _keep(session, attempt), str(attempt.job_id))
 
     async def external_id(self, job_id: UUID, step: int, provider: str) -> str | None:
-        async with self._database.reading() as session:
-            found = await session.get(ExternalRun, (job_id, step, provider))
+        key = (job_id, step, provider)
+        found = await self._database.read(lambda session: session.get(ExternalRun, key))
         return found.external_id if found else None
 
     async def remember_external(self, run: ExternalRun) -> None:
         """Replaces what was remembered for the same step and provider."""
-        async with self._database.transaction() as session:
-            await session.merge(run)
+        values = _values(run)
+
+        def work(session: Session) -> None:
+            session.execute(_FORGET_RUN, values)
+            session.execute(_REMEMBER_RUN, values)
+
+        await self._database.write(work, str(run.job_id))
 
     async def forget_external(self, job_id: UUID, step: int, provider: str) -> None:
-        same = (
-            _c(ExternalRun.job_id) == job_id,
-            _c(ExternalRun.step) == step,
-            _c(ExternalRun.provider) == provider,
-        )
-        async with self._database.transaction() as session:
-            await session.execute(delete(ExternalRun).where(*same))
+        values = {"job_id": job_id, "step": step, "provider": provider}
+        await self._database.write(lambda session: session.execute(_FORGET_RUN, values), str(job_id))
 
-    async def finish(self, job: Job, delivery: WebhookDelivery | None, **values: Any) -> None:
-        """End a job, once: only the owner of the lease can. Raises LeaseLost."""
-        cost = select(func.coalesce(func.sum(AttemptRow.cost_usd), 0.0)).where(
-            _c(AttemptRow.job_id) == job.id
-        )
-        begun = delete(ExternalRun).where(_c(ExternalRun.job_id) == job.id)
-        async with self._database.transaction() as session:
-            ended = {
-                "lease_token": None,
-                "lease_until": None,
-                "step": None,
-                "cost_usd": cost.scalar_subquery(),
-            }
-            await self._update_owned(session, job, values | ended)
-            await session.execute(begun)
-            if delivery is not None:
-                session.add(delivery)
+    async def finish(
+        self,
+        job: Job,
+        delivery: WebhookDelivery | None,
+        *,
+        attempts: Sequence[AttemptRow] = (),
+        **values: Any,
+    ) -> None:
+        """End a job, once: only the owner of the lease can. Keeps `attempts` in any case. Raises LeaseLost."""
+        delivery_values = _values(delivery) if delivery else None
+
+        def work(session: Session) -> bool:
+            is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
+            for attempt in attempts:
+                _keep(session, attempt)
+            if is_owner:
+                session.execute(_SUM_COST, {"job_id": job.id})
+                session.execute(_FORGET_RUNS, {"job_id": job.id})
+                if delivery_values is not None:
+                    session.execute(_ADD_DELIVERY, delivery_values)
+            return is_owner
+
+        await self._write_owned(job, work)
 
     async def release(self, job: Job, available_at: datetime, *, count_run: bool) -> None:
         """Give a claimed job back. `count_run` False undoes the claim, as for a worker that is told to stop."""
@@ -208,12 +209,12 @@ class JobRepository:
             "available_at": available_at,
             "runs": Job.runs if count_run else Job.runs - 1,
         }
-        async with self._database.transaction() as session:
-            await session.execute(update(Job).where(*_owned(job)).values(**values))
+        released = update(Job).where(*_owned(job)).values(**values).execution_options(**_PLAIN)
+        await self._database.write(lambda session: session.execute(released), str(job.id))
 
-    async def _update_owned(self, session: AsyncSession, job: Job, values: dict[str, Any]) -> None:
-        result = await session.execute(update(Job).where(*_owned(job)).values(**values))
-        if _rows(result) != 1:
+    async def _write_owned(self, job: Job, work: Work[bool]) -> None:
+        """A write that says whether the lease was still ours. Not by raising: that would undo others' writes."""
+        if not await self._database.write(work, str(job.id)):
             raise LeaseLost("Another worker has taken over this job.")
 
     # Cancelling
@@ -221,18 +222,22 @@ class JobRepository:
     async def cancel_queued(self, job_id: UUID, delivery: WebhookDelivery | None, **values: Any) -> bool:
         """End a job that nobody has claimed yet. Whether it was so."""
         waiting = (_c(Job.id) == job_id, _c(Job.status) == JobStatus.QUEUED)
-        async with self._database.transaction() as session:
-            result = await session.execute(update(Job).where(*waiting).values(**values))
-            if _rows(result) == 1 and delivery is not None:
-                session.add(delivery)
-        return _rows(result) == 1
+        ended = update(Job).where(*waiting).values(**values).execution_options(**_PLAIN)
+        delivery_values = _values(delivery) if delivery else None
+
+        def work(session: Session) -> bool:
+            was_waiting = _rows(session.execute(ended)) == 1
+            if was_waiting and delivery_values is not None:
+                session.execute(_ADD_DELIVERY, delivery_values)
+            return was_waiting
+
+        return await self._database.write(work, str(job_id))
 
     async def request_cancel(self, job_id: UUID) -> bool:
         """Ask the worker of a running job to stop. Whether it was running."""
         running = (_c(Job.id) == job_id, _c(Job.status) == JobStatus.RUNNING)
-        async with self._database.transaction() as session:
-            result = await session.execute(update(Job).where(*running).values(cancel_requested=True))
-        return _rows(result) == 1
+        asked = update(Job).where(*running).values(cancel_requested=True).execution_options(**_PLAIN)
+        return await self._database.write(lambda session: _rows(session.execute(asked)) == 1, str(job_id))
 
     # Files
 
@@ -243,8 +248,9 @@ class JobRepository:
             return list((await session.scalars(query.limit(limit))).all())
 
     async def mark_promoted(self, job_id: UUID) -> None:
-        async with self._database.transaction() as session:
-            await session.execute(update(Job).where(_c(Job.id) == job_id).values(staged_key=None))
+        await self._database.write(
+            lambda session: session.execute(_PROMOTED, {"promoted_id": job_id}), str(job_id)
+        )
 
     async def expired(self, now: datetime, limit: int = 500) -> list[Job]:
         """Ended jobs whose files have had their time."""
@@ -307,7 +313,7 @@ def _c(attribute: Any) -> Any:
     return attribute
 
 
-def _claimable(now: datetime) -> Any:
+def _claimable(now: Any) -> Any:
     waiting = and_(_c(Job.status) == JobStatus.QUEUED, _c(Job.available_at) <= now)
     abandoned = and_(_c(Job.status) == JobStatus.RUNNING, _c(Job.lease_until) < now)
     return or_(waiting, abandoned)
@@ -324,3 +330,111 @@ def _owned(job: Job) -> tuple[Any, ...]:
 def _rows(result: Any) -> int:
     assert isinstance(result, CursorResult)  # noqa: S101 (an UPDATE always gives one)
     return result.rowcount
+
+
+# Statements of every job, made once: to build one anew costs as much as to execute it.
+
+_PLAIN: dict[str, Any] = {"synchronize_session": False}
+
+
+def _table(kind: type[SQLModel]) -> Table:
+    table: Table = kind.__table__  # type: ignore[attr-defined]
+    return table
+
+
+def _values(row: SQLModel) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in _table(type(row)).columns}
+
+
+def _lease(job: Job) -> dict[str, Any]:
+    return {"owned_id": job.id, "owned_token": job.lease_token}
+
+
+_jobs, _attempts, _runs = _table(Job).c, _table(AttemptRow).c, _table(ExternalRun).c
+_LEASED = (
+    _jobs.id == bindparam("owned_id"),
+    _jobs.status == JobStatus.RUNNING,
+    _jobs.lease_token == bindparam("owned_token"),
+)
+_NOW: Any = bindparam("now", type_=_jobs.available_at.type)
+
+_JOB = select(Job).where(_c(Job.id) == bindparam("id"))
+_ADD_JOB, _ADD_KEY = insert(_table(Job)), insert(_table(IdempotencyKey))
+_ADD_DELIVERY = insert(_table(WebhookDelivery))
+_SAME_RESULT = (
+    select(Job)
+    .where(
+        _c(Job.cache_key) == bindparam("key"),
+        _c(Job.status) == JobStatus.SUCCEEDED,
+        _c(Job.outcome).in_(("restored", "unchanged")),
+        _c(Job.files_deleted_at).is_(None),
+        _c(Job.staged_key).is_(None),
+    )
+    .order_by(_c(Job.finished_at).desc())
+    .limit(1)
+)
+_CLAIM = (
+    update(Job)
+    .where(_c(Job.id) == bindparam("claimed_id"), _claimable(_NOW))
+    .values(
+        status=JobStatus.RUNNING,
+        lease_token=bindparam("token"),
+        lease_until=bindparam("until"),
+        runs=Job.runs + 1,
+        started_at=func.coalesce(Job.started_at, _NOW),
+    )
+    .returning(Job)
+    .execution_options(**_PLAIN)
+)
+_RENEW = (
+    update(_table(Job))
+    .where(*_LEASED)
+    .values(lease_until=bindparam("until"))
+    .returning(_jobs.cancel_requested)
+)
+_REACHED: Any = bindparam("reached", type_=_jobs.progress.type)
+_PROGRESS = (
+    update(_table(Job))
+    .where(*_LEASED)
+    .values(
+        progress=case((_jobs.progress < _REACHED, _REACHED), else_=_jobs.progress), step=bindparam("at_step")
+    )
+)
+_SET_OWNED = update(_table(Job)).where(*_LEASED)
+_FINISH = _SET_OWNED.values(lease_token=None, lease_until=None, step=None)
+_PROMOTED = update(_table(Job)).where(_jobs.id == bindparam("promoted_id")).values(staged_key=None)
+_SUM_COST = (
+    update(_table(Job))
+    .where(_jobs.id == bindparam("job_id"))
+    .values(
+        cost_usd=select(func.coalesce(func.sum(_attempts.cost_usd), 0.0))
+        .where(_attempts.job_id == bindparam("job_id"))
+        .scalar_subquery()
+    )
+)
+_ADD_ATTEMPT = insert(_table(AttemptRow))
+_IS_PAID = (
+    select(literal(1))
+    .where(
+        _attempts.job_id == bindparam("job_id"),
+        _attempts.external_id == bindparam("external_id"),
+        _attempts.cost_usd > 0,
+    )
+    .limit(1)
+)
+_REMEMBER_RUN = insert(_table(ExternalRun))
+_FORGET_RUNS = delete(_table(ExternalRun)).where(_runs.job_id == bindparam("job_id"))
+_FORGET_RUN = _FORGET_RUNS.where(_runs.step == bindparam("step"), _runs.provider == bindparam("provider"))
+
+
+def _update_owned(session: Session, job: Job, values: dict[str, Any]) -> bool:
+    return _rows(session.execute(_SET_OWNED, values | _lease(job))) == 1
+
+
+def _keep(session: Session, attempt: AttemptRow) -> None:
+    """An attempt as a row; what was paid for one external run is counted once."""
+    values = _values(attempt)
+    del values["id"]
+    if attempt.external_id is not None and session.scalar(_IS_PAID, values):
+        values["cost_usd"] = 0.0
+    session.execute(_ADD_ATTEMPT, values)

@@ -33,6 +33,7 @@ from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import webhook_message
 from relume.jobs.cache import ResultCache
+from relume.jobs.cancels import CancelListener
 from relume.jobs.files import result_key, staging_key, upload_key
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.monitor import JobMonitor
@@ -83,6 +84,7 @@ class Runner:
         self._store = store
         self._cache = cache
         self._events = events
+        self._cancels = CancelListener(events)
         self._pipeline = pipeline
         self._fetcher = fetcher
         self._clock = clock
@@ -113,20 +115,27 @@ class Runner:
 
     async def _run_claimed(self, job: Job) -> None:
         """Ends the job, whatever happens in it; only faults of the database or the disk leave it unfinished."""
+        run = JobMonitor(job, self._repository, self._events, self._clock, self._lease, self._cancels)
         try:
-            async with JobMonitor(job, self._repository, self._events, self._clock, self._lease) as context:
+            async with run as context:
                 done = await self._work(job, context)
                 staged = await self._stage(job, done.made)
-            await self._succeed(job, done, staged)
+            await self._succeed(job, run, done, staged)
         except JobCancelled:
-            await self._end(job, status=JobStatus.CANCELLED, code=JobCancelled.code, detail=CANCELLED_DETAIL)
-        except (LeaseLost, DBAPIError, OSError):
+            await self._end(
+                job, run, status=JobStatus.CANCELLED, code=JobCancelled.code, detail=CANCELLED_DETAIL
+            )
+        except LeaseLost:
+            raise
+        except (DBAPIError, OSError):
+            with suppress(DBAPIError, OSError):
+                await run.flush()
             raise
         except RelumeError as error:
-            await self._fail(job, error)
+            await self._fail(job, run, error)
         except Exception as error:
             log.exception("job.fault", job_id=str(job.id))
-            await self._fail(job, InternalError(), cause=error)
+            await self._fail(job, run, InternalError(), cause=error)
 
     async def _work(self, job: Job, context: RunContext) -> _Done:
         if job.cancel_requested:
@@ -175,15 +184,16 @@ class Runner:
         await self._store.put(staged, restored.data)
         return staged
 
-    async def _succeed(self, job: Job, done: _Done, staged: str) -> None:
+    async def _succeed(self, job: Job, run: JobMonitor, done: _Done, staged: str) -> None:
         restored = done.made
         told: dict[str, Any] = {"progress": 1.0, "outcome": restored.outcome, "report": done.report}
         if isinstance(restored, Written):
-            await self._end(job, status=JobStatus.SUCCEEDED, result_text=restored.text, **told)
+            await self._end(job, run, status=JobStatus.SUCCEEDED, result_text=restored.text, **told)
             return
         final = result_key(job.id, restored.format)
         await self._end(
             job,
+            run,
             status=JobStatus.SUCCEEDED,
             staged_key=staged,
             result_key=final,
@@ -197,14 +207,17 @@ class Runner:
         )
         await promote(job.id, staged, final, self._store, self._repository)
 
-    async def _fail(self, job: Job, error: RelumeError, cause: Exception | None = None) -> None:
+    async def _fail(
+        self, job: Job, run: JobMonitor, error: RelumeError, cause: Exception | None = None
+    ) -> None:
         await self._end(
-            job, status=JobStatus.FAILED, code=error.code, detail=error.detail, error=cause or error
+            job, run, status=JobStatus.FAILED, code=error.code, detail=error.detail, error=cause or error
         )
 
     async def _end(
         self,
         job: Job,
+        run: JobMonitor,
         *,
         status: JobStatus,
         code: str | None = None,
@@ -219,9 +232,11 @@ class Runner:
             "files_expire_at": now + self._keep_files if self._keep_files else None,
             "error_code": code,
             "error_detail": detail,
+            "progress": run.reached,
         } | values
-        await self._repository.finish(job, webhook_message.for_end(job, ended, now), **ended)
-        progress = 1.0 if status is JobStatus.SUCCEEDED else job.progress
+        message = webhook_message.for_end(job, ended, now)
+        await self._repository.finish(job, message, attempts=run.attempts, **ended)
+        progress = 1.0 if status is JobStatus.SUCCEEDED else run.reached
         self._events.publish(JobEvent(job.id, status, progress))
         duration_ms = round((now - (job.started_at or now)).total_seconds() * 1000)
         if status is JobStatus.SUCCEEDED:

@@ -16,6 +16,7 @@ from relume.errors import Conflict, Expired, IdempotencyMismatch, NotFound
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import webhook_message
+from relume.jobs.cancels import wish
 from relume.jobs.files import upload_key
 from relume.jobs.models import IdempotencyKey, Job, JobStatus
 from relume.jobs.repository import JobRepository, KeyTaken
@@ -154,6 +155,7 @@ class JobService:
             log.info("restore.cancelled", job_id=str(job_id))
             self._events.publish(JobEvent(job_id, JobStatus.CANCELLED, job.progress))
         elif await self.repository.request_cancel(job_id):
+            self._events.publish(wish(job_id))
             self._events.publish(JobEvent(job_id, JobStatus.RUNNING, job.progress, step="cancelling"))
         else:
             raise Conflict("The job has ended; there is nothing to cancel.")
