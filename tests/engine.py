@@ -137,6 +137,12 @@ class Engine:
         await self.runner().run(job.id)
         return await self.repository.get(job.id)
 
+    async def result_of(self, job: Job) -> bytes:
+        _, size_bytes, chunks = await self.service.open_result(job.id)
+        data = b"".join([chunk async for chunk in chunks])
+        assert len(data) == size_bytes
+        return data
+
     def files(self) -> list[str]:
         """Every file in storage, by its path below the folder."""
         found = (path for path in self.folder.rglob("*") if path.is_file())
