@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -23,11 +22,9 @@ from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat, Photo
 from relume.imaging.provenance import SourceType, mark
 from relume.imaging.resize import resize
-from relume.ports import Provider, Result, RunContext, StepReport
+from relume.ports import CODECS, Provider, Result, RunContext, StepReport
 from relume.recipes import Recipe
 from relume.tasks import Task
-
-T = TypeVar("T")
 
 _DECODED, _WORKED = 0.05, 0.85
 """Where the progress bar stands when the photo is decoded, and when the tasks are done."""
@@ -95,11 +92,11 @@ class _Worked:
 class Pipeline:
     """Runs recipes. Pixels are worked on in threads, so that the event loop stays free.
 
-    `codecs` bounds how many photos are decoded, blended or encoded at once, and with it the memory; as many
+    `codecs` bounds how many photos are decoded, compared, blended or encoded at once, and with it the memory; as many
     uploads may be checked beside them, so that a long encoding keeps nobody waiting at the door.
     """
 
-    def __init__(self, provider_for: Callable[[Recipe], Provider], *, codecs: int = 2) -> None:
+    def __init__(self, provider_for: Callable[[Recipe], Provider], *, codecs: int = CODECS) -> None:
         self._provider_for = provider_for
         self._codecs = anyio.CapacityLimiter(codecs)
         self._checks = anyio.CapacityLimiter(codecs)
@@ -112,15 +109,17 @@ class Pipeline:
 
     async def run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:
         """Restore one photo. Raises RelumeError."""
+        context = replace(context, codecs=self._codecs)
         context.progress(0.0, "decode")
-        original = await self._in_thread(lambda: decode(data, limits))
+        original = await context.in_thread(lambda: decode(data, limits))
         worked = await self._work(original, recipe, context.part(_DECODED, _WORKED))
         finishing = context.part(_WORKED, 1.0)
-        return await self._in_thread(lambda: _finish(data, original, worked, recipe, finishing))
+        return await context.in_thread(lambda: _finish(data, original, worked, recipe, finishing))
 
     async def generate(self, recipe: Recipe, context: RunContext) -> Restored | Written:
         """Carry out a recipe that needs no photo: a picture or text from a prompt. Raises RelumeError."""
         (task,) = recipe.tasks
+        context = replace(context, codecs=self._codecs)
         context.progress(0.0, task.name)
         started = time.perf_counter()
         result = await self._provider_for(recipe).run(task, None, context.part(_DECODED, _WORKED))
@@ -129,7 +128,7 @@ class Pipeline:
         if result.photo is None:
             return Written(result.text or "", outcome, reports)
         photo = mark(result.photo, SourceType.GENERATED)
-        data = await self._in_thread(lambda: _proven(photo, ImageFormat.PNG))
+        data = await context.in_thread(lambda: _proven(photo, ImageFormat.PNG))
         return Restored(data, ImageFormat.PNG, photo.width, photo.height, outcome, None, reports)
 
     async def _work(self, photo: Photo, recipe: Recipe, context: RunContext) -> _Worked:
@@ -155,9 +154,6 @@ class Pipeline:
             fallback=any(result.fallback for result in results),
             generative=any(result.generative and result.changed for result in results),
         )
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._codecs)
 
 
 def _report(task: Task, result: Result, seconds: float) -> TaskReport:

@@ -216,11 +216,29 @@ async def test_a_photo_for_this_machine_only_is_sent_nowhere(start: Start, doubl
     assert models["restoration/builtin-1"]["estimated_cost_usd"] == 0
 
 
+async def test_a_picture_is_made_by_the_model_that_is_named_if_it_is_allowed(
+    start: Start, double: ReplicateDouble
+) -> None:
+    body = {"prompt": "a lake", "width": 256, "height": 192}
+    chosen = {"generation_models": "stability-ai/stable-diffusion", "huggingface_image_model": "own/choice"}
+    async with start(**settings(double, **chosen)) as client:
+        answers = [
+            await client.http.post("/api/huggingface/text-to-image", json=body | {"model": model})
+            for model in ("stability-ai/stable-diffusion", "own/choice", "black-forest-labs/flux-schnell")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    assert [answer.json().get("source") for answer in answers] == ["replicate", "mock", None]
+    assert answers[2].json()["error"] == (
+        "This model may not be used here. Allowed are: stability-ai/stable-diffusion, own/choice."
+    )
+
+
 async def test_a_picture_from_a_prompt_and_its_labelled_mock(start: Start, double: ReplicateDouble) -> None:
     body = {"prompt": "a lake at dawn", "width": 256, "height": 192, "seed": 7}
     async with start(**settings(double)) as client:
         made = (await client.http.post("/api/huggingface/text-to-image", json=body)).json()
         assert (made["success"], made["source"]) == (True, "replicate")
+        assert photos.opened(base64.b64decode(made["image"].partition(",")[2])).size == (256, 192)
         assert double.inputs[0]["prompt"] == "a lake at dawn"
         double.fail(Fault(call="create", status=402, times=9))
         mocked = (await client.http.post("/api/huggingface/text-to-image", json=body)).json()

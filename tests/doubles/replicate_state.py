@@ -44,6 +44,11 @@ class Prediction:
     def has_ended(self) -> bool:
         return self.completed_at is not None
 
+    @property
+    def has_run(self) -> bool:
+        """Whether there is something to pay for: `aborted` is what never started."""
+        return self.has_ended and self.status != "aborted"
+
 
 @dataclass
 class ReplicateState:

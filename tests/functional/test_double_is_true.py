@@ -68,10 +68,12 @@ def test_it_creates_waits_and_reads_the_result(double: ReplicateDouble, official
     assert official.predictions.get(prediction.id).output == prediction.output
 
 
-def test_it_uploads_files(official: Any) -> None:
+def test_it_uploads_and_deletes_files(double: ReplicateDouble, official: Any) -> None:
     file = official.files.create(photo(), filename="photo.png", content_type="image/png")
     assert file.urls["get"].endswith(file.id)
     assert file.content_type == "image/png"
+    assert official.files.delete(file.id) is True
+    assert double.state.files == {}
 
 
 def test_it_cancels(double: ReplicateDouble, official: Any) -> None:

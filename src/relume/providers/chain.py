@@ -9,9 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import anyio
-import anyio.to_thread
-
 from relume.errors import (
     AllProvidersFailed,
     InternalError,
@@ -23,7 +20,7 @@ from relume.errors import (
     RelumeError,
 )
 from relume.imaging.photo import Photo
-from relume.ports import Attempt, Provider, Result, RunContext
+from relume.ports import Attempt, Provider, Result, RunContext, Spent
 from relume.providers.breaker import Breaker
 from relume.providers.verify import verify
 from relume.tasks import Task
@@ -184,7 +181,7 @@ class Chain:
         failure: RelumeError | None = None
         try:
             given = await self._given(provider, task, photo, context)
-            return await self._verified(provider, task, photo, given)
+            return await self._verified(provider, task, photo, given, context)
         except RelumeError as error:
             failure = error
             raise
@@ -210,10 +207,12 @@ class Chain:
         except TimeoutError as error:
             raise ProviderTimeout("It took too long.") from error
 
-    async def _verified(self, provider: Provider, task: Task, photo: Photo | None, given: Result) -> Result:
+    async def _verified(
+        self, provider: Provider, task: Task, photo: Photo | None, given: Result, context: RunContext
+    ) -> Result:
         if provider.needs_device:
             return given
-        return await anyio.to_thread.run_sync(verify, task, photo, given)
+        return await context.in_thread(lambda: verify(task, photo, given))
 
 
 def _account(
@@ -224,17 +223,18 @@ def _account(
     started_at: datetime,
     seconds: float,
 ) -> Attempt:
-    """What is kept of a try. A result that was refused has been paid for all the same."""
+    """What is kept of a try. A result that was refused has been paid for all the same, and so have many failures."""
+    used: Result | Spent | None = given or (failure.extra.get("spent") if failure else None)
     return Attempt(
         task=task.name,
         provider=provider.name,
         started_at=started_at,
         seconds=seconds,
-        model=given.model if given else None,
-        version=given.version if given else None,
-        external_id=given.external_id if given else None,
+        model=used.model if used else None,
+        version=used.version if used else None,
+        external_id=used.external_id if used else None,
         error_class=type(failure).__name__ if failure else None,
-        cost_usd=given.cost_usd if given else 0.0,
+        cost_usd=used.cost_usd if used else 0.0,
     )
 
 

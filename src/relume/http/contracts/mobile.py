@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from relume.errors import JobUnfinished, NoProvider
 from relume.http.contracts.mobile_answers import MobileRoute, error_of, failure, image_answer, text_answer
 from relume.http.contracts.mobile_body import (
+    allowed_model,
     choice,
     model,
     number,
@@ -112,6 +113,9 @@ def _add_text_generation(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
 
 
 def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
+    settings = calls.services.settings
+    allowed = (*settings.generation_models, settings.huggingface_image_model)
+
     @routes.post(
         "/api/huggingface/text-to-image",
         summary="A picture from a prompt",
@@ -129,7 +133,7 @@ def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
             "prompt": prompt(body),
             "width": whole(body, "width", 64, 2048, 1024),
             "height": whole(body, "height", 64, 2048, 1024),
-            "model": model(body),
+            "model": allowed_model(body, allowed),
             "seed": whole(body, "seed", 0, 2**32 - 1, None),
         }
         return await calls.word_job(request, PICTURE_MODEL, parameters)

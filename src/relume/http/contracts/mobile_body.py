@@ -8,6 +8,7 @@ import re
 from typing import Any, TypeVar
 
 from relume.errors import ImageMissing, InvalidInput, InvalidParameter
+from relume.picture_models import check_allowed
 
 T = TypeVar("T")
 D = TypeVar("D", int, None)
@@ -54,6 +55,14 @@ def model(body: dict[str, Any]) -> str | None:
     if not isinstance(model, str) or len(model) > 100 or not _MODEL.fullmatch(model):
         raise InvalidParameter("model must look like owner/name or owner/name:version.")
     return model
+
+
+def allowed_model(body: dict[str, Any], allowed: tuple[str, ...]) -> str | None:
+    """A model that runs at the operator's cost. Raises InvalidParameter, UnknownModel."""
+    named = model(body)
+    if named is not None:
+        check_allowed(named, allowed)
+    return named
 
 
 def whole(body: dict[str, Any], name: str, least: int, most: int, default: D) -> int | D:
