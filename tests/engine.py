@@ -116,6 +116,7 @@ class Engine:
         url: str | None = None,
         key: str | None = None,
         webhook_url: str | None = None,
+        work_seconds: float | None = None,
     ) -> Job:
         if url is None and data is None:
             data = photos.encoded("PNG")
@@ -129,6 +130,7 @@ class Engine:
                 source_url=url,
                 idempotency_key=key,
                 webhook_url=webhook_url,
+                work_seconds=work_seconds,
             )
         )
 

@@ -137,7 +137,7 @@ class Pipeline:
         reports: list[TaskReport] = []
         for index, task in enumerate(recipe.tasks):
             share = context.part(index / len(recipe.tasks), (index + 1) / len(recipe.tasks))
-            share = replace(share, step=index)
+            share = replace(share, step=index, deadline=_part_of(context.deadline, len(recipe.tasks) - index))
             share.progress(0.0, task.name)
             started = time.perf_counter()
             result = await provider.run(task, photo, share)
@@ -154,6 +154,14 @@ class Pipeline:
             fallback=any(result.fallback for result in results),
             generative=any(result.generative and result.changed for result in results),
         )
+
+
+def _part_of(deadline: float | None, tasks_left: int) -> float | None:
+    """The time that is left, divided among the tasks that are left."""
+    if deadline is None:
+        return None
+    now = time.monotonic()
+    return now + (deadline - now) / tasks_left
 
 
 def _report(task: Task, result: Result, seconds: float) -> TaskReport:

@@ -122,7 +122,8 @@ class RunContext:
     """
 
     deadline: float | None = None
-    """When to give up, on `time.monotonic`'s clock. What is given up at a provider is cancelled there."""
+    """On `time.monotonic`'s clock. For a provider: when to give up; what is given up is cancelled there. For a
+    chain: when somebody stops waiting for the result, which is made all the same."""
     step: int = 0
     """Which task of the recipe this is, from 0."""
     external_ids: ExternalIds = field(default_factory=NoExternalIds)

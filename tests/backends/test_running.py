@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
+
 import pytest
 
 from relume.errors import FetchFailed, ImageUnreadable, ProviderUnavailable
 from relume.imaging.photo import Photo
 from relume.jobs.models import JobStatus
+from relume.pipeline import Pipeline
 from relume.ports import RunContext
 from relume.tasks import Task
 from tests import photos
@@ -33,6 +37,26 @@ async def test_a_job_runs_to_its_result(engine: Engine) -> None:
     assert job.report is not None
     assert job.report[0]["model"] == "Scripted"
     assert job.report[0]["steps"][0]["detail"] == "Halved."
+
+
+async def test_a_client_that_waits_gives_its_job_a_deadline(engine: Engine) -> None:
+    deadlines: list[float | None] = []
+
+    async def look(_task: Task, _photo: Photo, context: RunContext) -> None:
+        deadlines.append(context.deadline)
+
+    engine.pipeline = Pipeline(lambda _recipe: engine.provider)
+    engine.provider.behaviour = look
+    patient, waiting = await engine.submit(), await engine.submit(work_seconds=100.0)
+    assert patient.deadline_at is None
+    assert waiting.deadline_at == engine.clock.now() + timedelta(seconds=100)
+    engine.clock.forward(seconds=60)
+    before = time.monotonic()
+    for job in (patient, waiting):
+        assert (await engine.ended(job)).status is JobStatus.SUCCEEDED
+    assert deadlines[0] is None
+    assert deadlines[1] is not None
+    assert before + 40 <= deadlines[1] <= time.monotonic() + 40
 
 
 async def test_every_attempt_is_kept(engine: Engine) -> None:

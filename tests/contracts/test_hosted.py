@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
+from relume.http.contracts import mobile
 from relume.jobs.models import AttemptRow
 from relume.providers import chain
 from tests import photos
@@ -176,6 +177,46 @@ async def test_whatever_happens_there_the_photo_is_enlarged(
         assert left_running == []
     else:  # Nobody has the id of a run whose answer was lost; Replicate ends it by itself.
         assert all(call.cancel_after for call in double.received if call.path == "/v1/predictions")
+
+
+async def test_a_service_that_hangs_leaves_time_for_the_fallback(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 4.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.plan(Plan(ends="never", times=None))
+    async with start(**settings(double)) as client:
+        answer = await enlarged(client)
+    assert (answer["source"], answer["job"].outcome) == ("builtin", "degraded")
+    assert "processing" not in double.statuses
+
+
+async def test_a_service_whose_answers_hang_leaves_time_too(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 4.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.fail(Fault(call="create", delay_seconds=3600, times=9))
+    async with start(**settings(double)) as client:
+        assert (await enlarged(client))["source"] == "builtin"
+
+
+async def test_a_result_that_comes_too_late_for_the_call_is_kept(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 3.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.plan(Plan(ends="never", times=None))
+    async with start(**settings(double)) as client:
+        body = {"image": base64.b64encode(portrait()).decode(), "scale": 2}
+        response = await client.http.post("/api/ai/hd-image", json=body)
+        assert response.status_code == 504
+        assert set(response.json()) == {"success", "error", "job_id"}
+        state = await client.ended(response.json()["job_id"])
+        assert state["status"] == "succeeded"
+        result = photos.opened((await client.http.get(state["result_url"])).content)
+    assert result.size == (256, 256)
 
 
 async def test_the_token_stays_out_of_answers_and_logs(

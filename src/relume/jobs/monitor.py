@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from types import TracebackType
 
 from relume.errors import LeaseLost
@@ -37,6 +38,7 @@ class JobMonitor:
         self._clock = clock
         self._lease = lease
         self._context = RunContext(
+            deadline=_monotonic(job.deadline_at, clock),
             external_ids=JobExternalIds(job, repository, clock),
             on_progress=self._on_progress,
             on_attempt=self._on_attempt,
@@ -124,6 +126,11 @@ class JobMonitor:
             latest = self._latest
             await self._repository.progress(self._job, *latest)
             self._written = latest
+
+
+def _monotonic(moment: datetime | None, clock: Clock) -> float | None:
+    """The same moment on `time.monotonic`'s clock."""
+    return None if moment is None else time.monotonic() + (moment - clock.now()).total_seconds()
 
 
 def _row(job: Job, attempt: Attempt) -> AttemptRow:
