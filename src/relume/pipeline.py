@@ -6,7 +6,7 @@ The job runner and the command line both call `Pipeline.run`; there is no other 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -96,10 +96,22 @@ class Pipeline:
     uploads may be checked beside them, so that a long encoding keeps nobody waiting at the door.
     """
 
-    def __init__(self, provider_for: Callable[[Recipe], Provider], *, codecs: int = CODECS) -> None:
+    def __init__(
+        self,
+        provider_for: Callable[[Recipe], Provider],
+        *,
+        codecs: int = CODECS,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`close` ends what belongs to nobody else: the providers' connections, where there is no service."""
         self._provider_for = provider_for
+        self._close = close
         self._codecs = anyio.CapacityLimiter(codecs)
         self._checks = anyio.CapacityLimiter(codecs)
+
+    async def close(self) -> None:
+        if self._close is not None:
+            await self._close()
 
     async def check(self, data: bytes, limits: Limits) -> ImageInfo:
         """Prove that an upload can be decoded. Raises what the client is to be told."""
