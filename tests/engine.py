@@ -116,6 +116,7 @@ class Engine:
         url: str | None = None,
         key: str | None = None,
         webhook_url: str | None = None,
+        work_seconds: float | None = None,
     ) -> Job:
         if url is None and data is None:
             data = photos.encoded("PNG")
@@ -129,6 +130,7 @@ class Engine:
                 source_url=url,
                 idempotency_key=key,
                 webhook_url=webhook_url,
+                work_seconds=work_seconds,
             )
         )
 
@@ -136,6 +138,12 @@ class Engine:
         """Run a job to its end, and read it again."""
         await self.runner().run(job.id)
         return await self.repository.get(job.id)
+
+    async def result_of(self, job: Job) -> bytes:
+        _, size_bytes, chunks = await self.service.open_result(job.id)
+        data = b"".join([chunk async for chunk in chunks])
+        assert len(data) == size_bytes
+        return data
 
     def files(self) -> list[str]:
         """Every file in storage, by its path below the folder."""

@@ -148,6 +148,8 @@ class FetchFailed(RelumeError):
 
 
 class ProviderError(RelumeError):
+    """`extra["spent"]` is what a failed run has cost all the same (`ports.Spent`), where the provider knows."""
+
     code, title, status = "provider_failed", "Provider failed", 502
 
 

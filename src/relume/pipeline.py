@@ -6,9 +6,8 @@ The job runner and the command line both call `Pipeline.run`; there is no other 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -23,11 +22,9 @@ from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat, Photo
 from relume.imaging.provenance import SourceType, mark
 from relume.imaging.resize import resize
-from relume.ports import Provider, Result, RunContext, StepReport
+from relume.ports import CODECS, Provider, Result, RunContext, StepReport
 from relume.recipes import Recipe
 from relume.tasks import Task
-
-T = TypeVar("T")
 
 _DECODED, _WORKED = 0.05, 0.85
 """Where the progress bar stands when the photo is decoded, and when the tasks are done."""
@@ -95,14 +92,26 @@ class _Worked:
 class Pipeline:
     """Runs recipes. Pixels are worked on in threads, so that the event loop stays free.
 
-    `codecs` bounds how many photos are decoded, blended or encoded at once, and with it the memory; as many
+    `codecs` bounds how many photos are decoded, compared, blended or encoded at once, and with it the memory; as many
     uploads may be checked beside them, so that a long encoding keeps nobody waiting at the door.
     """
 
-    def __init__(self, provider_for: Callable[[Recipe], Provider], *, codecs: int = 2) -> None:
+    def __init__(
+        self,
+        provider_for: Callable[[Recipe], Provider],
+        *,
+        codecs: int = CODECS,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`close` ends what belongs to nobody else: the providers' connections, where there is no service."""
         self._provider_for = provider_for
+        self._close = close
         self._codecs = anyio.CapacityLimiter(codecs)
         self._checks = anyio.CapacityLimiter(codecs)
+
+    async def close(self) -> None:
+        if self._close is not None:
+            await self._close()
 
     async def check(self, data: bytes, limits: Limits) -> ImageInfo:
         """Prove that an upload can be decoded. Raises what the client is to be told."""
@@ -112,15 +121,17 @@ class Pipeline:
 
     async def run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:
         """Restore one photo. Raises RelumeError."""
+        context = replace(context, codecs=self._codecs)
         context.progress(0.0, "decode")
-        original = await self._in_thread(lambda: decode(data, limits))
+        original = await context.in_thread(lambda: decode(data, limits))
         worked = await self._work(original, recipe, context.part(_DECODED, _WORKED))
         finishing = context.part(_WORKED, 1.0)
-        return await self._in_thread(lambda: _finish(data, original, worked, recipe, finishing))
+        return await context.in_thread(lambda: _finish(data, original, worked, recipe, finishing))
 
     async def generate(self, recipe: Recipe, context: RunContext) -> Restored | Written:
         """Carry out a recipe that needs no photo: a picture or text from a prompt. Raises RelumeError."""
         (task,) = recipe.tasks
+        context = replace(context, codecs=self._codecs)
         context.progress(0.0, task.name)
         started = time.perf_counter()
         result = await self._provider_for(recipe).run(task, None, context.part(_DECODED, _WORKED))
@@ -129,7 +140,7 @@ class Pipeline:
         if result.photo is None:
             return Written(result.text or "", outcome, reports)
         photo = mark(result.photo, SourceType.GENERATED)
-        data = await self._in_thread(lambda: _proven(photo, ImageFormat.PNG))
+        data = await context.in_thread(lambda: _proven(photo, ImageFormat.PNG))
         return Restored(data, ImageFormat.PNG, photo.width, photo.height, outcome, None, reports)
 
     async def _work(self, photo: Photo, recipe: Recipe, context: RunContext) -> _Worked:
@@ -138,7 +149,7 @@ class Pipeline:
         reports: list[TaskReport] = []
         for index, task in enumerate(recipe.tasks):
             share = context.part(index / len(recipe.tasks), (index + 1) / len(recipe.tasks))
-            share = replace(share, step=index)
+            share = replace(share, step=index, deadline=_part_of(context.deadline, len(recipe.tasks) - index))
             share.progress(0.0, task.name)
             started = time.perf_counter()
             result = await provider.run(task, photo, share)
@@ -156,8 +167,13 @@ class Pipeline:
             generative=any(result.generative and result.changed for result in results),
         )
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._codecs)
+
+def _part_of(deadline: float | None, tasks_left: int) -> float | None:
+    """The time that is left, divided among the tasks that are left."""
+    if deadline is None:
+        return None
+    now = time.monotonic()
+    return now + (deadline - now) / tasks_left
 
 
 def _report(task: Task, result: Result, seconds: float) -> TaskReport:

@@ -9,12 +9,19 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
+
+import anyio
+import anyio.to_thread
 
 from relume.errors import JobCancelled, LeaseLost
 from relume.imaging.photo import Photo
 from relume.tasks import Task
+
+T = TypeVar("T")
+
+CODECS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,17 @@ class Result:
     """The provider's own id of the run. What was paid for one id is counted once."""
     cost_usd: float = 0.0
     text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a provider had begun before it failed: `extra["spent"]` of the error that it raises."""
+
+    model: str
+    version: str
+    external_id: str
+    cost_usd: float
+    """Of the failed run: what the provider bills all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,8 @@ class RunContext:
     """
 
     deadline: float | None = None
-    """When to give up, on `time.monotonic`'s clock. What is given up at a provider is cancelled there."""
+    """On `time.monotonic`'s clock. For a provider: when to give up; what is given up is cancelled there. For a
+    chain: when somebody stops waiting for the result, which is made all the same."""
     step: int = 0
     """Which task of the recipe this is, from 0."""
     external_ids: ExternalIds = field(default_factory=NoExternalIds)
@@ -113,6 +132,8 @@ class RunContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     """Set when another worker has taken over: stop here, but leave what runs at a provider to the other."""
+    codecs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(CODECS))
+    """How many photos are decoded, compared or encoded at once, and with it the memory. One for a pipeline."""
 
     def progress(self, fraction: float, step: str) -> None:
         """Tell how far this task is (0 to 1) and what is being done. Also the place where a cancel takes hold.
@@ -124,6 +145,10 @@ class RunContext:
         if self.cancelled.is_set():
             raise JobCancelled("The job was cancelled.")
         self.on_progress(min(max(fraction, 0.0), 1.0), step)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Work on pixels in a worker thread, when `codecs` has a place."""
+        return await anyio.to_thread.run_sync(work, limiter=self.codecs)
 
     def part(self, start: float, end: float) -> RunContext:
         """A context whose 0 to 1 is `start` to `end` of this one."""

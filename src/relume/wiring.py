@@ -84,8 +84,9 @@ class Services:
 
 
 def build_pipeline(settings: Settings) -> Pipeline:
-    """What restores one photo, with no server, database or queue."""
-    return Pipeline(Catalog(settings).chain)
+    """What restores one photo, with no server, database or queue. To be closed after use."""
+    catalog = Catalog(settings)
+    return Pipeline(catalog.chain, close=catalog.close)
 
 
 def build_services(settings: Settings) -> Services:

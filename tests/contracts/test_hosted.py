@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
+from relume.http.contracts import mobile
 from relume.jobs.models import AttemptRow
 from relume.providers import chain
 from tests import photos
@@ -178,6 +179,46 @@ async def test_whatever_happens_there_the_photo_is_enlarged(
         assert all(call.cancel_after for call in double.received if call.path == "/v1/predictions")
 
 
+async def test_a_service_that_hangs_leaves_time_for_the_fallback(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 4.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.plan(Plan(ends="never", times=None))
+    async with start(**settings(double)) as client:
+        answer = await enlarged(client)
+    assert (answer["source"], answer["job"].outcome) == ("builtin", "degraded")
+    assert "processing" not in double.statuses
+
+
+async def test_a_service_whose_answers_hang_leaves_time_too(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 4.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.fail(Fault(call="create", delay_seconds=3600, times=9))
+    async with start(**settings(double)) as client:
+        assert (await enlarged(client))["source"] == "builtin"
+
+
+async def test_a_result_that_comes_too_late_for_the_call_is_kept(
+    start: Start, double: ReplicateDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mobile, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(mobile, "WORK_SECONDS", 3.0)
+    monkeypatch.setattr(chain, "_LEAST_SECONDS", 0.1)
+    double.plan(Plan(ends="never", times=None))
+    async with start(**settings(double)) as client:
+        body = {"image": base64.b64encode(portrait()).decode(), "scale": 2}
+        response = await client.http.post("/api/ai/hd-image", json=body)
+        assert response.status_code == 504
+        assert set(response.json()) == {"success", "error", "job_id"}
+        state = await client.ended(response.json()["job_id"])
+        assert state["status"] == "succeeded"
+        result = photos.opened((await client.http.get(state["result_url"])).content)
+    assert result.size == (256, 256)
+
+
 async def test_the_token_stays_out_of_answers_and_logs(
     start: Start, double: ReplicateDouble, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,11 +257,29 @@ async def test_a_photo_for_this_machine_only_is_sent_nowhere(start: Start, doubl
     assert models["restoration/builtin-1"]["estimated_cost_usd"] == 0
 
 
+async def test_a_picture_is_made_by_the_model_that_is_named_if_it_is_allowed(
+    start: Start, double: ReplicateDouble
+) -> None:
+    body = {"prompt": "a lake", "width": 256, "height": 192}
+    chosen = {"generation_models": "stability-ai/stable-diffusion", "huggingface_image_model": "own/choice"}
+    async with start(**settings(double, **chosen)) as client:
+        answers = [
+            await client.http.post("/api/huggingface/text-to-image", json=body | {"model": model})
+            for model in ("stability-ai/stable-diffusion", "own/choice", "black-forest-labs/flux-schnell")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    assert [answer.json().get("source") for answer in answers] == ["replicate", "mock", None]
+    assert answers[2].json()["error"] == (
+        "This model may not be used here. Allowed are: stability-ai/stable-diffusion, own/choice."
+    )
+
+
 async def test_a_picture_from_a_prompt_and_its_labelled_mock(start: Start, double: ReplicateDouble) -> None:
     body = {"prompt": "a lake at dawn", "width": 256, "height": 192, "seed": 7}
     async with start(**settings(double)) as client:
         made = (await client.http.post("/api/huggingface/text-to-image", json=body)).json()
         assert (made["success"], made["source"]) == (True, "replicate")
+        assert photos.opened(base64.b64decode(made["image"].partition(",")[2])).size == (256, 192)
         assert double.inputs[0]["prompt"] == "a lake at dawn"
         double.fail(Fault(call="create", status=402, times=9))
         mocked = (await client.http.post("/api/huggingface/text-to-image", json=body)).json()

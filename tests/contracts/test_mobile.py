@@ -106,6 +106,7 @@ async def test_base64_is_read_as_apps_write_it(client: Client) -> None:
         ("/api/huggingface/text-generation", {"prompt": "Hello"}, 503, "No service"),
         ("/api/huggingface/text-to-image", {"prompt": "x", "width": 5}, 400, "width"),
         ("/api/huggingface/text-to-image", {"prompt": "x", "model": "../../x y"}, 400, "owner/name"),
+        ("/api/huggingface/text-to-image", {"prompt": "x", "model": "a/dear-one"}, 400, "stable-diffusion"),
     ],
     ids=str,
 )

@@ -68,7 +68,7 @@ class ReplicateDouble:
 
     @property
     def counts(self) -> Counter[str]:
-        """How often each call came: create, get, cancel, upload, output."""
+        """How often each call came: create, get, cancel, upload, delete, output."""
         return self.state.counts
 
     @property

@@ -14,7 +14,7 @@ from tests.doubles.replicate_state import BadInput, Prediction, ReplicateState
 from tests.doubles.script import Call, Fault, Plan, Received
 
 _PREDICT_SECONDS = 8.0
-"""What `metrics.predict_time` says of every finished prediction."""
+"""What `metrics.predict_time` says of every prediction that has run."""
 
 
 class _BrokenOff(Response):
@@ -101,6 +101,15 @@ def _add_files(app: FastAPI, state: ReplicateState) -> None:
         name = state.keep_file(data, media_type)
         return JSONResponse(_file_json(name, len(data), media_type, _base(request)), 201)
 
+    @app.delete("/v1/files/{name}")
+    async def delete(name: str, request: Request) -> Response:
+        fault = _received(state, request, "delete")
+        if fault is not None:
+            return await _answer(fault)
+        if state.files.pop(name, None) is None:
+            return _problem(404, "Not found", "No such file")
+        return Response(status_code=204)
+
     @app.get("/output/{name}")
     async def output(name: str, request: Request) -> Response:
         fault = _received(state, request, "output")
@@ -186,7 +195,7 @@ def _json(prediction: Prediction, base_url: str) -> dict[str, Any]:
         "created_at": prediction.created_at,
         "started_at": prediction.created_at if prediction.status != "starting" else None,
         "completed_at": prediction.completed_at,
-        "metrics": {"predict_time": _PREDICT_SECONDS} if prediction.has_ended else {},
+        "metrics": {"predict_time": _PREDICT_SECONDS} if prediction.has_run else {},
         "urls": {"get": here, "cancel": f"{here}/cancel"},
     }
 

@@ -11,11 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from relume.providers.replicate_models import (
-    FLUX_SCHNELL,
-    MODELS,
-    STABLE_DIFFUSION,
-)
+from relume.picture_models import FLUX_SCHNELL, STABLE_DIFFUSION
+from relume.providers.replicate_models import MODELS
 from tests.doubles import pictures
 from tests.doubles.script import Call, Fault, Plan, Received
 
@@ -46,6 +43,11 @@ class Prediction:
     @property
     def has_ended(self) -> bool:
         return self.completed_at is not None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is something to pay for: `aborted` is what never started."""
+        return self.has_ended and self.status != "aborted"
 
 
 @dataclass

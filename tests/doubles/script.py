@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Call = Literal["create", "get", "cancel", "upload", "output"]
+Call = Literal["create", "get", "cancel", "upload", "delete", "output"]
 
 
 class _Strict(BaseModel):

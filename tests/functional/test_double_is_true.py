@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from relume.providers.replicate_models import FLUX_SCHNELL, GFPGAN, MODELS, REAL_ESRGAN
+from relume.picture_models import FLUX_SCHNELL
+from relume.providers.replicate_models import GFPGAN, MODELS, REAL_ESRGAN
 from tests import photos
 from tests.doubles.replicate import ReplicateDouble
 from tests.doubles.script import Fault, Plan
@@ -67,10 +68,12 @@ def test_it_creates_waits_and_reads_the_result(double: ReplicateDouble, official
     assert official.predictions.get(prediction.id).output == prediction.output
 
 
-def test_it_uploads_files(official: Any) -> None:
+def test_it_uploads_and_deletes_files(double: ReplicateDouble, official: Any) -> None:
     file = official.files.create(photo(), filename="photo.png", content_type="image/png")
     assert file.urls["get"].endswith(file.id)
     assert file.content_type == "image/png"
+    assert official.files.delete(file.id) is True
+    assert double.state.files == {}
 
 
 def test_it_cancels(double: ReplicateDouble, official: Any) -> None:

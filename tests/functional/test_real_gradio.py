@@ -26,6 +26,7 @@ from relume.imaging.decode import decode
 from relume.imaging.photo import Photo
 from relume.ports import Result, RunContext
 from relume.providers.huggingface import HuggingFaceConfig, HuggingFaceProvider
+from relume.providers.verify import verify
 from relume.tasks import Cartoonify, Upscale
 from tests.loopback import Loopback
 from tests.peers import missing
@@ -102,13 +103,14 @@ async def upscale(server: GradioServer, photo: Photo, endpoint: str | None, scal
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-async def test_a_photo_is_upscaled_to_exactly_the_scale(
+async def test_a_photo_is_upscaled_at_least_to_the_scale(
     gradio: GradioServer, photo: Photo, scale: int
 ) -> None:
     """The Space always makes four times; its first endpoint takes no photo, and its mode has a default."""
     result = await upscale(gradio, photo, None, scale)
     assert result.photo is not None
-    assert (result.photo.width, result.photo.height) == (40 * scale, 24 * scale)
+    assert (result.photo.width, result.photo.height) == (160, 96)
+    assert verify(Upscale(scale), photo, result) is result
     back = np.asarray(Image.fromarray(result.photo.pixels).resize((40, 24), Image.Resampling.BOX), int)
     assert np.abs(back - photo.pixels).mean() < 6
     assert (result.provider, result.generative, result.cost_usd) == ("huggingface", True, 0.0)
@@ -159,7 +161,6 @@ async def test_only_pixels_leave_and_the_rest_is_put_back(gradio: GradioServer) 
     ("endpoint", "error"),
     [
         ("broken", OutputInvalid),
-        ("crop", OutputInvalid),
         ("nothing-here", ProviderRefused),
         ("about", ProviderRefused),
     ],
@@ -171,6 +172,12 @@ async def test_what_fails_there_fails_here_in_friendly_words(
         await upscale(gradio, photo, endpoint)
     assert "The Hugging Face Space" in caught.value.detail
     assert "secret" not in caught.value.detail
+
+
+async def test_another_section_of_the_photo_does_not_count(gradio: GradioServer, photo: Photo) -> None:
+    result = await upscale(gradio, photo, "crop", 1)
+    with pytest.raises(OutputInvalid, match="wrong size"):
+        verify(Upscale(1), photo, result)
 
 
 async def test_a_run_past_its_deadline_is_cancelled_at_the_space(gradio: GradioServer, photo: Photo) -> None:

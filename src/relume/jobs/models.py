@@ -113,7 +113,7 @@ class Job(SQLModel, table=True):
     enqueued_at: datetime | None = _time()
     """When its id was last handed to the queue: the sweep repeats that only after a while."""
     deadline_at: datetime | None = _time()
-    """When its client stops waiting: providers get no more time than that. None for no such moment."""
+    """When its client stops waiting: by then the last provider of a chain has its turn. None for no such moment."""
 
     webhook_url: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = _time(nullable=False)

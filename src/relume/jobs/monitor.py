@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -50,6 +51,7 @@ class JobMonitor:
         self._lease = lease
         self._cancels = cancels
         self._context = RunContext(
+            deadline=_monotonic(job.deadline_at, clock),
             external_ids=JobExternalIds(job, repository, clock),
             on_progress=self._on_progress,
             on_attempt=self._on_attempt,
@@ -160,6 +162,11 @@ class JobMonitor:
             log.warning("job.progress_not_written", job_id=str(self._job.id), cause=repr(error))
         if self._latest != self._written:
             self._later("write", _PROGRESS_SECONDS, self._write)
+
+
+def _monotonic(moment: datetime | None, clock: Clock) -> float | None:
+    """The same moment on `time.monotonic`'s clock."""
+    return None if moment is None else time.monotonic() + (moment - clock.now()).total_seconds()
 
 
 def _row(job: Job, attempt: Attempt) -> AttemptRow:

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -48,6 +48,8 @@ class Submission:
     client: str | None = None
     idempotency_key: str | None = None
     webhook_url: str | None = None
+    work_seconds: float | None = None
+    """How long providers may take while the client waits; None for a client that comes back for the result."""
 
     def digest(self) -> str:
         """Names the request: equal for a repetition, different for any change in what is asked."""
@@ -220,6 +222,7 @@ class JobService:
             source_url=submission.source_url,
             lane=submission.lane,
             webhook_url=submission.webhook_url,
+            deadline_at=_after(now, submission.work_seconds),
             created_at=now,
             available_at=now,
         )
@@ -247,6 +250,10 @@ class JobService:
 
 def _scope(submission: Submission) -> str:
     return submission.client or "open"
+
+
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def _overlay(job: Job, event: JobEvent) -> Job:

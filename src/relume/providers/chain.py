@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-
-import anyio
-import anyio.to_thread
 
 from relume.errors import (
     AllProvidersFailed,
@@ -23,7 +21,7 @@ from relume.errors import (
     RelumeError,
 )
 from relume.imaging.photo import Photo
-from relume.ports import Attempt, Provider, Result, RunContext
+from relume.ports import Attempt, Provider, Result, RunContext, Spent
 from relume.providers.breaker import Breaker
 from relume.providers.verify import verify
 from relume.tasks import Task
@@ -52,6 +50,8 @@ _ENDS_THE_RUN = (JobCancelled, LeaseLost, asyncio.CancelledError)
 _PROVIDERS_FAULT = (ProviderUnavailable, ProviderBusy, ProviderTimeout)
 """What the breaker counts. A refused request or an unusable result may be the client's doing, and anybody's."""
 _FIRST_WAIT_SECONDS = 0.5
+_LEAST_SECONDS = 5.0
+"""A provider on the far side of a network that would have less time is passed over, unless it has begun already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,9 @@ class Chain:
     A provider that is unavailable as configured is skipped; one whose breaker is open is passed over. Each
     try is recorded as an attempt. What can pass is tried again after a pause. What comes back is verified
     before it counts. Raises AllProvidersFailed with all causes when none is left.
+
+    Where the context has a deadline, each provider has an equal part of what is left of it, and the last one as
+    long as it takes: it is better late than not at all.
     """
 
     name = "chain"
@@ -141,9 +144,11 @@ class Chain:
 
     async def run(self, task: Task, photo: Photo | None, context: RunContext) -> Result:
         causes: list[RelumeError] = []
-        for provider in self.candidates(task):
+        candidates = self.candidates(task)
+        for behind, provider in zip(reversed(range(len(candidates))), candidates, strict=True):
             try:
-                result = await self._ask(provider, task, photo, context)
+                turn_ends = await _turn_ends(provider, behind, context)
+                result = await self._ask(provider, task, photo, context, turn_ends)
             except _ENDS_THE_RUN:
                 raise
             except RelumeError as error:
@@ -152,14 +157,16 @@ class Chain:
                 return replace(result, fallback=bool(causes))
         raise AllProvidersFailed(_sentence(causes), causes=causes)
 
-    async def _ask(self, provider: Provider, task: Task, photo: Photo | None, context: RunContext) -> Result:
+    async def _ask(
+        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext, turn_ends: float
+    ) -> Result:
         """One provider, as often as patience lasts."""
         breaker = self._breakers.of(provider.name, task.name)
         failure: RelumeError | None = None
         failed = 0
         while breaker.allow():
             try:
-                result = await self._attempt(provider, task, photo, context)
+                result = await self._attempt(provider, task, photo, context, turn_ends)
             except _ENDS_THE_RUN:
                 breaker.release()
                 raise
@@ -168,7 +175,7 @@ class Chain:
                 failure = error
                 failed += 1
                 wait_seconds = self._patience.wait_seconds(failed, error)
-                if wait_seconds is None:
+                if wait_seconds is None or time.monotonic() + wait_seconds + _LEAST_SECONDS > turn_ends:
                     raise
                 await _pause(wait_seconds, task, context)
             else:
@@ -177,14 +184,14 @@ class Chain:
         raise failure or ProviderUnavailable("It failed too often lately and is left alone for a moment.")
 
     async def _attempt(
-        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext
+        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext, turn_ends: float
     ) -> Result:
         started_at, started = datetime.now(UTC), time.perf_counter()
         given: Result | None = None
         failure: RelumeError | None = None
         try:
-            given = await self._given(provider, task, photo, context)
-            return await self._verified(provider, task, photo, given)
+            given = await self._given(provider, task, photo, context, turn_ends)
+            return await self._verified(provider, task, photo, given, context)
         except RelumeError as error:
             failure = error
             raise
@@ -198,22 +205,25 @@ class Chain:
                 context.on_attempt(_account(provider, task, given, failure, started_at, seconds))
 
     async def _given(
-        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext
+        self, provider: Provider, task: Task, photo: Photo | None, context: RunContext, turn_ends: float
     ) -> Result:
         """Local work takes the time it takes; everything else has a deadline."""
         if provider.needs_device:
             return await provider.run(task, photo, context)
-        deadline = time.monotonic() + self._patience.timeout_seconds
+        now = time.monotonic()
+        deadline = min(now + self._patience.timeout_seconds, turn_ends)
         try:
-            async with asyncio.timeout(self._patience.timeout_seconds + _GRACE_SECONDS):
+            async with asyncio.timeout(deadline - now + _GRACE_SECONDS):
                 return await provider.run(task, photo, replace(context, deadline=deadline))
         except TimeoutError as error:
             raise ProviderTimeout("It took too long.") from error
 
-    async def _verified(self, provider: Provider, task: Task, photo: Photo | None, given: Result) -> Result:
+    async def _verified(
+        self, provider: Provider, task: Task, photo: Photo | None, given: Result, context: RunContext
+    ) -> Result:
         if provider.needs_device:
             return given
-        return await anyio.to_thread.run_sync(verify, task, photo, given)
+        return await context.in_thread(lambda: verify(task, photo, given))
 
 
 def _account(
@@ -224,18 +234,36 @@ def _account(
     started_at: datetime,
     seconds: float,
 ) -> Attempt:
-    """What is kept of a try. A result that was refused has been paid for all the same."""
+    """What is kept of a try. A result that was refused has been paid for all the same, and so have many failures."""
+    used: Result | Spent | None = given or (failure.extra.get("spent") if failure else None)
     return Attempt(
         task=task.name,
         provider=provider.name,
         started_at=started_at,
         seconds=seconds,
-        model=given.model if given else None,
-        version=given.version if given else None,
-        external_id=given.external_id if given else None,
+        model=used.model if used else None,
+        version=used.version if used else None,
+        external_id=used.external_id if used else None,
         error_class=type(failure).__name__ if failure else None,
-        cost_usd=given.cost_usd if given else 0.0,
+        cost_usd=used.cost_usd if used else 0.0,
     )
+
+
+async def _turn_ends(provider: Provider, behind: int, context: RunContext) -> float:
+    """When a provider must be done, on `time.monotonic`'s clock, for the sake of those `behind` it.
+
+    Raises ProviderTimeout when there is no time for it. A run that an earlier process has begun there is paid
+    for, and may have ended meanwhile: it is looked at in any case.
+    """
+    if context.deadline is None or not behind or provider.needs_device:
+        return math.inf
+    now = time.monotonic()
+    seconds = (context.deadline - now) / (behind + 1)
+    if seconds < _LEAST_SECONDS:
+        if await context.external_ids.recall(context.step, provider.name) is None:
+            raise ProviderTimeout("There was no time left to ask it.")
+        seconds = _LEAST_SECONDS
+    return now + seconds
 
 
 async def _pause(seconds: float, task: Task, context: RunContext) -> None:

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import uuid4
 
-import anyio
-import anyio.to_thread
-
 from relume.errors import JobCancelled, ProviderError, ProviderTimeout
 from relume.imaging.photo import Photo
 from relume.ports import Result, RunContext
+from relume.providers.exchange import incoming, outgoing
 from relume.providers.prediction_http import PredictionHttp
-from relume.providers.prediction_photos import adopt, open_result, to_file
 from relume.providers.predictions import Prediction, check_succeeded, output_url, parse
 from relume.providers.replicate_models import order_for
 from relume.settings import Settings
@@ -33,8 +30,6 @@ log = logger(__name__)
 WHO = "The Cog server"
 _LOOK_SECONDS = 0.25
 _CANCEL_SECONDS = 5.0
-_CODECS = 2
-"""How many photos are encoded or decoded at once, and with it the memory they take."""
 _RUNNING, _FINISHED = 0.3, 0.9
 """Where the progress of a task stands at these points of a prediction."""
 
@@ -52,7 +47,6 @@ class CogProvider:
     def __init__(self, urls: Mapping[str, str], *, timeout_seconds: float = 120) -> None:
         self._servers = {task: PredictionHttp(WHO, url) for task, url in urls.items()}
         self._timeout_seconds = timeout_seconds
-        self._codecs = anyio.CapacityLimiter(_CODECS)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -81,12 +75,10 @@ class CogProvider:
             raise ProviderError(f"{WHO} has no model for this.")
         call = _Call(self._servers[task.name], task.name, context, self._deadline(context))
         context.progress(0.0, task.name)
-        file = await anyio.to_thread.run_sync(to_file, photo, limiter=self._codecs)
+        file = await context.in_thread(lambda: outgoing(photo))
         prediction = await call.predict(order.input | {order.image_field: file.data_uri})
         data = await call.output(prediction)
-        made = await anyio.to_thread.run_sync(
-            lambda: adopt(photo, open_result(data, WHO), WHO), limiter=self._codecs
-        )
+        made = await context.in_thread(lambda: incoming(data, photo, WHO))
         return Result(
             photo=made,
             provider=self.name,

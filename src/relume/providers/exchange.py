@@ -1,8 +1,12 @@
-"""Photos on their way to a foreign model and back: nothing but pixels leaves, everything else is put back."""
+"""Photos on their way to a foreign model and back: nothing but pixels leaves, everything else is put back.
+
+The work is for worker threads. Whether what came back counts as a result is for `verify` to say.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import base64
+from dataclasses import dataclass
 from typing import cast
 
 import cv2
@@ -17,27 +21,48 @@ from relume.imaging.limits import WIDE
 from relume.imaging.photo import ImageFormat, Metadata, Photo, Pixels
 from relume.imaging.resize import resize
 
-_MAX_STRETCH = 0.02
-"""How far the sides' ratio may be off by rounding: models pad small photos to multiples of 8 or 16."""
+_MAX_PNG_BYTES = 2_000_000
+_JPEG_QUALITY = 95
 
 
-def outgoing(photo: Photo) -> bytes:
-    """The photo as an 8-bit PNG without transparency, and without what its metadata tells of people and places."""
-    return encode(Photo(_eight_bit(photo.pixels), None, Metadata(), ImageFormat.PNG), ImageFormat.PNG)
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An encoded photo, as models take it."""
+
+    data: bytes
+    format: ImageFormat
+
+    @property
+    def name(self) -> str:
+        return f"photo.{self.format.extension}"
+
+    @property
+    def data_uri(self) -> str:
+        return f"data:{self.format.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
-def incoming(data: bytes, photo: Photo, scale: int, service: str) -> Photo:
-    """A model's picture as the successor of `photo`: exactly `scale` times its size, its metadata, channels, alpha.
+def outgoing(photo: Photo) -> ImageFile:
+    """The pixels alone: where and when a photo was taken is no business of a foreign model.
 
-    8 bits. Raises OutputInvalid for what is no picture, or shows another section of the photo.
+    8 bits, because most models read no more and some take more for white. PNG, or JPEG where a PNG would be
+    large. Transparency stays here, and is put back by `incoming`.
+    """
+    bare = Photo(_eight_bit(photo.pixels), None, Metadata(), ImageFormat.PNG)
+    data = encode(bare, ImageFormat.PNG)
+    if len(data) <= _MAX_PNG_BYTES:
+        return ImageFile(data, ImageFormat.PNG)
+    return ImageFile(encode(bare, ImageFormat.JPEG, _JPEG_QUALITY), ImageFormat.JPEG)
+
+
+def incoming(data: bytes, original: Photo, service: str) -> Photo:
+    """A model's picture as the successor of `original`, at whatever size it came.
+
+    Channels, bit depth, transparency and metadata are the original's: of a 16-bit picture nothing is lost to
+    a 16-bit original. Raises OutputInvalid for what is no picture.
     """
     made = _decoded(data, service)
-    stretch = (made.width * photo.height) / (made.height * photo.width)
-    if abs(stretch - 1) > _MAX_STRETCH:
-        raise OutputInvalid(f"{service} gave a picture of another shape.")
-    width, height = photo.width * scale, photo.height * scale
-    pixels = resize(replace(made, alpha=None), width, height).pixels
-    return photo.with_pixels(_like(pixels, photo), _alpha(photo, width, height))
+    pixels = _at_depth(_in_channels(made.pixels, original), original)
+    return original.with_pixels(pixels, _alpha(original, made.width, made.height))
 
 
 def drawn(data: bytes, width: int, height: int, service: str) -> Photo:
@@ -59,21 +84,24 @@ def _decoded(data: bytes, service: str) -> Photo:
         raise OutputInvalid(f"{service} gave no picture.") from error
 
 
-def _like(pixels: Pixels, photo: Photo) -> Pixels:
-    """In the channels of `photo`, and in 8 bits."""
-    pixels = _eight_bit(pixels)
-    if photo.is_greyscale and pixels.shape[2] == 3:
+def _in_channels(pixels: Pixels, original: Photo) -> Pixels:
+    if original.is_greyscale and pixels.shape[2] == 3:
         return cast("Pixels", cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None])
-    if not photo.is_greyscale and pixels.shape[2] == 1:
+    if not original.is_greyscale and pixels.shape[2] == 1:
         return cast("Pixels", np.repeat(pixels, 3, axis=2))
     return pixels
 
 
-def _alpha(photo: Photo, width: int, height: int) -> Pixels | None:
-    if photo.alpha is None:
+def _at_depth(pixels: Pixels, original: Photo) -> Pixels:
+    if pixels.dtype == original.pixels.dtype:
+        return pixels
+    return _eight_bit(pixels) if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * np.uint16(257)
+
+
+def _alpha(original: Photo, width: int, height: int) -> Pixels | None:
+    if original.alpha is None:
         return None
-    plane = Photo(photo.alpha[:, :, None])
-    return _eight_bit(resize(plane, width, height).pixels)[:, :, 0]
+    return resize(Photo(original.alpha[:, :, None]), width, height).pixels[:, :, 0]
 
 
 def _eight_bit(samples: Pixels) -> NDArray[np.uint8]:

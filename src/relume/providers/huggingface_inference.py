@@ -45,24 +45,24 @@ class InferenceProviders:
         """A picture of exactly the wanted size. Raises ProviderError."""
         if not _MODEL.fullmatch(model):
             raise ProviderRefused("Hugging Face knows models as 'owner/name'.")
-        return await wait.until_done(
+        data = await wait.until_done(
             anyio.to_thread.run_sync(
-                lambda: self._drawn(task, model, wait.remaining_seconds), abandon_on_cancel=True
+                lambda: self._asked(task, model, wait.remaining_seconds), abandon_on_cancel=True
             )
         )
+        return await wait.context.in_thread(lambda: drawn(data, task.width, task.height, _SERVICE))
 
-    def _drawn(self, task: TextToImage, model: str, timeout_seconds: float) -> Photo:
+    def _asked(self, task: TextToImage, model: str, timeout_seconds: float) -> bytes:
         client = InferenceClient(provider="auto", token=self._token, timeout=timeout_seconds)
         try:
             image = client.text_to_image(
                 task.prompt, model=model, width=task.width, height=task.height, seed=task.seed
             )
-            data = _encoded(image)
+            return _encoded(image)
         except ProviderError:
             raise
         except Exception as error:  # One table below knows them.
             raise translated(error) from error
-        return drawn(data, task.width, task.height, _SERVICE)
 
 
 def _encoded(image: Image) -> bytes:

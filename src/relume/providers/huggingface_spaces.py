@@ -90,13 +90,12 @@ class Spaces:
         self._hub_url = hub_url
 
     async def run(self, space: Space, photo: Photo, scale: int, wait: Wait) -> Photo:
-        """The photo as the Space has changed it, `scale` times its size. Raises ProviderError, JobCancelled."""
+        """The photo as the Space has changed it, at whatever size it came. Raises ProviderError, JobCancelled."""
         url = space.source if space.is_url else await wait.until_done(self._locate(space.source))
         token = None if space.is_url else self._token
         await wait.until_done(_check_language(url, token))
         with tempfile.TemporaryDirectory(prefix="relume-space-") as folder:
-            file = Path(folder) / "photo.png"
-            await wait.until_done(anyio.to_thread.run_sync(lambda: file.write_bytes(outgoing(photo))))
+            file = await wait.until_done(wait.context.in_thread(lambda: _written(photo, Path(folder))))
             client = await wait.until_done(
                 anyio.to_thread.run_sync(lambda: _connected(url, token), abandon_on_cancel=True)
             )
@@ -111,7 +110,7 @@ class Spaces:
                 data = await wait.until_done(_downloaded(client, path))
             finally:
                 _leave(client, job)
-        return await anyio.to_thread.run_sync(lambda: incoming(data, photo, scale, _SERVICE))
+        return await wait.context.in_thread(lambda: incoming(data, photo, _SERVICE))
 
     async def _locate(self, space_id: str) -> str:
         """The URL of a Space that is at work."""
@@ -155,6 +154,13 @@ async def _information(url: str, headers: dict[str, str], *, follow_redirects: b
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise ProviderRefused(_NOT_AVAILABLE) from error
+
+
+def _written(photo: Photo, folder: Path) -> Path:
+    image = outgoing(photo)
+    file = folder / image.name
+    file.write_bytes(image.data)
+    return file
 
 
 def _connected(url: str, token: str | None) -> Client:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import anyio.to_thread
 import httpx
 
 from relume.errors import OutputInvalid
@@ -70,7 +69,7 @@ class OpenAICompatible:
             parameters = {"width": task.width, "height": task.height} | seed
             answer = await self._post("", {"inputs": task.prompt, "parameters": parameters}, wait)
             data = self._successful(answer).body
-        return await anyio.to_thread.run_sync(lambda: drawn(data, task.width, task.height, self._service))
+        return await wait.context.in_thread(lambda: drawn(data, task.width, task.height, self._service))
 
     async def _post(self, path: str, document: Mapping[str, Any], wait: Wait) -> Answer:
         timeout = httpx.Timeout(wait.remaining_seconds, connect=min(CONNECT_SECONDS, wait.remaining_seconds))

@@ -67,7 +67,7 @@ class PredictionHttp:
         headers: dict[str, str] | None = None,
         **content: Any,
     ) -> Any:
-        """The JSON of an answer in 2xx; None for a 404 if `absent_is_none`. Raises ProviderError or one of its kind.
+        """The JSON of an answer in 2xx, None for 204, and for 404 if `absent_is_none`. Raises ProviderError's kinds.
 
         `repeatable`: whether the same call may be made twice; one that begins a paid run may not.
         """
@@ -85,6 +85,8 @@ class PredictionHttp:
             return None
         if not response.is_success:
             raise fault_of(response, self.who, repeatable=repeatable)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
         try:
             return response.json()
         except (json.JSONDecodeError, UnicodeDecodeError) as error:

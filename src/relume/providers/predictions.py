@@ -17,6 +17,7 @@ from relume.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
+from relume.providers.hosted import retry_after_seconds
 
 _IDS = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _STATUSES = frozenset({"starting", "processing", "succeeded", "failed", "canceled", "aborted"})
@@ -140,9 +141,9 @@ def broken(error: httpx.HTTPError | httpx.InvalidURL, who: str, *, repeatable: b
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds, from the header or else from the words of the answer."""
-    header = response.headers.get("Retry-After", "")
-    if header.isdecimal():
-        return float(header)
+    seconds = retry_after_seconds(response.headers.get("Retry-After", ""))
+    if seconds is not None:
+        return seconds
     words = _RESETS_IN.search(response.text)
     return float(words[1]) if words else None
 

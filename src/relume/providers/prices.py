@@ -55,6 +55,14 @@ def settle(model: str, predict_seconds: float | None) -> float:
     return round(_per_second(price.hardware) * predict_seconds, 6)
 
 
+def settle_failed(model: str, predict_seconds: float | None) -> float:
+    """US dollars that a failed or cancelled run has cost: the seconds that it computed, where those are the price."""
+    price = price_table().models.get(model, ModelPrice())
+    if price.usd_per_run is not None:
+        return 0.0
+    return round(_per_second(price.hardware) * (predict_seconds or 0.0), 6)
+
+
 def _per_second(hardware: str | None) -> float:
     table = price_table()
     return table.usd_per_second[hardware or table.unlisted_hardware]

@@ -5,23 +5,19 @@ from __future__ import annotations
 import time
 from typing import Self
 
-import anyio
-import anyio.to_thread
-
-from relume.errors import OutputInvalid, ProviderError
+from relume.errors import JobCancelled, OutputInvalid, ProviderError
 from relume.imaging.photo import Photo
-from relume.ports import Result, RunContext
-from relume.providers.prediction_photos import adopt, open_result
-from relume.providers.prices import estimate, settle
+from relume.ports import Result, RunContext, Spent
+from relume.providers.exchange import drawn, incoming
+from relume.providers.predictions import Prediction
+from relume.providers.prices import estimate, settle, settle_failed
 from relume.providers.replicate_client import WHO, ReplicateClient
-from relume.providers.replicate_models import order_for
+from relume.providers.replicate_models import HostedModel, order_for
 from relume.providers.replicate_run import Pace, ReplicateRun
 from relume.settings import Settings
-from relume.tasks import Task
+from relume.tasks import Task, TextToImage
 
 MOCK_TOKEN = "mock_token_for_demo"  # noqa: S105 (a public word, which asks for the mock provider)
-_CODECS = 2
-"""How many photos are encoded or decoded at once, and with it the memory they take."""
 
 
 class ReplicateProvider:
@@ -46,7 +42,6 @@ class ReplicateProvider:
         self._client = ReplicateClient(base_url, token or "")
         self._timeout_seconds = timeout_seconds
         self._pace = pace or Pace()
-        self._codecs = anyio.CapacityLimiter(_CODECS)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -73,19 +68,17 @@ class ReplicateProvider:
         return "mock mode" if self._token == MOCK_TOKEN else None
 
     async def run(self, task: Task, photo: Photo | None, context: RunContext) -> Result:
-        """Raises ProviderError and its kinds, or JobCancelled."""
+        """Raises ProviderError and its kinds, or JobCancelled. What was paid for by then is their `spent`."""
         order = order_for(task)
         if order is None:
             raise ProviderError(f"{WHO} has no model for this.")
-        run = ReplicateRun(
-            self._client, self.name, task.name, context, self._deadline(context), self._pace, self._codecs
-        )
-        prediction, data = await run.finish(order, photo)
-        original = photo if order.image_field else None
+        run = ReplicateRun(self._client, self.name, task.name, context, self._deadline(context), self._pace)
         try:
-            made = await anyio.to_thread.run_sync(_open, original, data, limiter=self._codecs)
-        except OutputInvalid:
-            await run.forget()  # To ask for it again would give the same.
+            prediction, data = await run.finish(order, photo)
+            made = await self._opened(task, photo, data, run)
+        except (ProviderError, JobCancelled) as error:
+            if run.latest is not None:
+                error.extra["spent"] = _spent(order.model, run.latest)
             raise
         return Result(
             photo=made,
@@ -97,12 +90,31 @@ class ReplicateProvider:
             cost_usd=settle(order.model.address, prediction.predict_seconds),
         )
 
+    async def _opened(self, task: Task, photo: Photo | None, data: bytes, run: ReplicateRun) -> Photo:
+        try:
+            return await run.context.in_thread(lambda: _open(task, photo, data))
+        except OutputInvalid:
+            await run.forget()  # To ask for it again would give the same.
+            raise
+
     def _deadline(self, context: RunContext) -> float:
         if context.deadline is not None:
             return context.deadline
         return time.monotonic() + self._timeout_seconds
 
 
-def _open(original: Photo | None, data: bytes) -> Photo:
-    made = open_result(data, WHO)
-    return made if original is None else adopt(original, made, WHO)
+def _open(task: Task, photo: Photo | None, data: bytes) -> Photo:
+    if isinstance(task, TextToImage):
+        return drawn(data, task.width, task.height, WHO)
+    assert photo is not None  # noqa: S101 (the other tasks it supports are about a photo)
+    return incoming(data, photo, WHO)
+
+
+def _spent(model: HostedModel, prediction: Prediction) -> Spent:
+    settled = settle if prediction.status == "succeeded" else settle_failed
+    return Spent(
+        model=model.family,
+        version=model.short_version,
+        external_id=prediction.id,
+        cost_usd=settled(model.address, prediction.predict_seconds),
+    )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relume.errors import ProviderError
+from relume.providers.exchange import ImageFile
 from relume.providers.prediction_http import PredictionHttp
-from relume.providers.prediction_photos import ImageFile
 from relume.providers.predictions import Prediction, parse
 from relume.providers.replicate_models import Order
 
 WHO = "Replicate"
 _FILES_DOMAIN = "replicate.delivery"
-_MAX_DATA_URI_BYTES = 256_000
-"""Above it, Replicate wants files uploaded first."""
-_CREATE_SECONDS, _CANCEL_SECONDS = 30.0, 10.0
+_CREATE_SECONDS, _TIDY_SECONDS = 30.0, 5.0
 _LEAST_CANCEL_AFTER_SECONDS = 5
+_FILE_ID = re.compile(r"[\w.=-]{1,100}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    id: str
+    url: str
 
 
 class ReplicateClient:
@@ -56,15 +63,14 @@ class ReplicateClient:
         prediction = None if answer is None else parse(answer, WHO)
         return None if prediction is None or prediction.is_erased else prediction
 
-    async def cancel(self, prediction_id: str) -> None:
-        await self._http.call(
-            "POST", f"/v1/predictions/{prediction_id}/cancel", repeatable=True, seconds=_CANCEL_SECONDS
+    async def cancel(self, prediction_id: str) -> Prediction:
+        """The run as it stands after that: how long it ran may be told only by a later look."""
+        answer = await self._http.call(
+            "POST", f"/v1/predictions/{prediction_id}/cancel", repeatable=True, seconds=_TIDY_SECONDS
         )
+        return parse(answer, WHO)
 
-    async def image_input(self, image: ImageFile, remaining_seconds: float) -> str:
-        """What stands for a photo in an input: a data URI, or the URL of an uploaded file."""
-        if len(image.data) <= _MAX_DATA_URI_BYTES:
-            return image.data_uri
+    async def upload(self, image: ImageFile, remaining_seconds: float) -> UploadedFile:
         answer = await self._http.call(
             "POST",
             "/v1/files",
@@ -72,11 +78,19 @@ class ReplicateClient:
             seconds=min(_CREATE_SECONDS, remaining_seconds),
             files={"content": (image.name, image.data, image.format.media_type)},
         )
-        urls = answer.get("urls") if isinstance(answer, dict) else None
-        url = urls.get("get") if isinstance(urls, dict) else None
-        if not isinstance(url, str):
+        try:
+            id_, url = answer["id"], answer["urls"]["get"]
+        except (LookupError, TypeError) as error:
+            raise ProviderError(f"{WHO} gave an answer we do not understand.") from error
+        if not (isinstance(url, str) and isinstance(id_, str) and _FILE_ID.fullmatch(id_)):
             raise ProviderError(f"{WHO} gave an answer we do not understand.")
-        return url
+        return UploadedFile(id_, url)
+
+    async def delete_file(self, file_id: str) -> None:
+        """One that is gone already is no error."""
+        await self._http.call(
+            "DELETE", f"/v1/files/{file_id}", repeatable=True, seconds=_TIDY_SECONDS, absent_is_none=True
+        )
 
     async def file(self, url: str, on_chunk: Callable[[], None]) -> bytes:
         return await self._http.file(url, on_chunk)

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import anyio
-import anyio.to_thread
+from dataclasses import dataclass, field
 
 from relume.errors import (
     JobCancelled,
@@ -20,9 +17,10 @@ from relume.errors import (
 )
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
-from relume.providers.prediction_photos import to_file
+from relume.providers.exchange import outgoing
 from relume.providers.predictions import Prediction, check_succeeded, output_url
 from relume.providers.replicate_client import WHO, ReplicateClient
+from relume.providers.replicate_files import PhotoOnLoan
 from relume.providers.replicate_models import Order
 from relume.telemetry import logger
 
@@ -58,12 +56,29 @@ class ReplicateRun:
     context: RunContext
     deadline: float
     pace: Pace
-    codecs: anyio.CapacityLimiter
     reached: float = 0.0
     """The progress told so far: it never goes back."""
+    latest: Prediction | None = None
+    """The prediction as it was last seen, however the run went on."""
+    photo: PhotoOnLoan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.photo = PhotoOnLoan(self.client, self.provider, self.context)
 
     async def finish(self, order: Order, photo: Photo | None) -> tuple[Prediction, bytes]:
-        """The prediction that succeeded, and its first file. Raises ProviderError, or JobCancelled."""
+        """The prediction that succeeded, and its first file. Raises ProviderError, or JobCancelled.
+
+        However it ends, nothing of the photo is left there; only a run that goes on for another process keeps it.
+        """
+        try:
+            finished = await self._finish(order, photo)
+        except (ProviderError, JobCancelled):
+            await self.photo.take_back()
+            raise
+        await self.photo.take_back()
+        return finished
+
+    async def _finish(self, order: Order, photo: Photo | None) -> tuple[Prediction, bytes]:
         prediction = await self._remembered() or await self._new(order, photo)
         try:
             check_succeeded(prediction, WHO)
@@ -93,8 +108,8 @@ class ReplicateRun:
         self._tell(0.0)
         image = None
         if photo is not None and order.image_field is not None:
-            file = await anyio.to_thread.run_sync(to_file, photo, limiter=self.codecs)
-            image = await self.client.image_input(file, self._remaining())
+            file = await self.context.in_thread(lambda: outgoing(photo))
+            image = await self.photo.lend(file, self._remaining())
         begun = await self._create(order, image)
         ended = await self._wait(begun.id, is_new=True) if begun.is_running else begun
         if ended is None:
@@ -114,7 +129,7 @@ class ReplicateRun:
 
     async def _create_and_remember(self, order: Order, image: str | None) -> Prediction:
         self._tell(0.0)
-        prediction = await self.client.create(order, image, self._remaining())
+        prediction = self.latest = await self.client.create(order, image, self._remaining())
         try:
             await self.context.external_ids.remember(self.context.step, self.provider, prediction.id)
         except Exception:
@@ -150,11 +165,13 @@ class ReplicateRun:
     async def _look(self, id_: str, pause: float) -> tuple[Prediction | None, float]:
         """The prediction, and how long to wait before the next look. Unreachable counts as still running."""
         try:
-            return await self.client.get(id_), pause
+            prediction = await self.client.get(id_)
         except (ProviderUnavailable, ProviderBusy) as error:
             log.info("replicate.look_failed", prediction=id_, cause=repr(error.__cause__))
             retry_after = float(error.extra.get("retry_after_seconds", 0.0))
             return Prediction(id_, "starting"), max(pause, retry_after)
+        self.latest = prediction or self.latest
+        return prediction, pause
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, and notice a cancel meanwhile: a provider may ask for half a minute."""
@@ -186,7 +203,9 @@ class ReplicateRun:
     async def _cancel(self, id_: str) -> None:
         """As far as Replicate listens: `Cancel-After` ends what this does not reach."""
         try:
-            await self.client.cancel(id_)
+            self.latest = await self.client.cancel(id_)
+            if self.latest.predict_seconds is None:  # It is told when the machine has let go of it.
+                self.latest = await self.client.get(id_) or self.latest
         except ProviderError as error:
             log.warning("replicate.cancel_failed", prediction=id_, cause=repr(error.__cause__))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -15,11 +16,13 @@ from relume.cli.restoring.display import Bars, Display, Lines
 from relume.cli.restoring.folder import FolderUnusableError, OutputFolder
 from relume.cli.restoring.plan import make_plan
 from relume.cli.restoring.report import Outcome, Summary
-from relume.cli.restoring.run import StopSignal, Work
+from relume.cli.restoring.run import StopSignal, Work, restore_all
 from relume.imaging.photo import Photo
 from relume.pipeline import Pipeline
 from relume.ports import Result, RunContext, StepReport
+from relume.providers.catalog import Catalog
 from relume.recipes import build
+from relume.settings import load_settings
 from relume.tasks import Task
 
 RECIPE = build("restoration/builtin-1", strength=1.0)
@@ -99,6 +102,28 @@ def test_every_photo_is_restored_and_no_original_touched(photos: Path, provider:
     result = cv2.imread(str(photos.parent / "out" / "b-restored.png"))
     assert result is not None
     assert result.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_the_providers_connections_are_closed_at_the_end(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, breaks: bool
+) -> None:
+    closed: list[list[str]] = []
+
+    async def close(_catalog: Catalog) -> None:
+        closed.append(sorted(path.name for path in (photos.parent / "out").iterdir()))
+
+    async def broken(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Catalog, "close", close)
+    if breaks:
+        monkeypatch.setattr(Work, "_one", broken)
+    settings = load_settings(provider="builtin")
+    with pytest.raises(KeyboardInterrupt) if breaks else nullcontext():
+        restore_all(settings, RECIPE, [(photos, "photos")], photos.parent / "out", as_json=True)
+    assert len(closed) == 1
+    assert breaks or "c-restored.png" in closed[0]
 
 
 def test_a_second_run_does_nothing_and_a_third_only_what_is_new(photos: Path, provider: Inverter) -> None:

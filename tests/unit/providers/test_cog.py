@@ -101,7 +101,7 @@ async def test_takes_a_file_from_its_own_host_alone(server: Loopback, provider: 
         (202, {"status": "processing"}, ProviderError, "do not understand"),
         (200, {"status": "odd"}, ProviderError, "do not understand"),
         (200, {"status": "succeeded", "output": None}, OutputInvalid, "gave no image"),
-        (200, {"status": "succeeded", "output": "data:image/png,x"}, OutputInvalid, "is no image"),
+        (200, {"status": "succeeded", "output": "data:image/png,x"}, OutputInvalid, "gave no picture"),
     ],
 )
 async def test_what_goes_wrong(

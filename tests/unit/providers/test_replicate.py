@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from relume.ports import RunContext
+from relume.providers.exchange import outgoing
 from relume.providers.replicate import MOCK_TOKEN, ReplicateProvider
 from relume.settings import Settings
 from relume.tasks import Cartoonify, Denoise, RestoreFaces, Task, TextToImage, Upscale
 from tests.doubles.replicate import ReplicateDouble
-from tests.doubles.script import Plan
+from tests.doubles.script import Fault, Plan
 from tests.unit.providers.hosted import noise, photo
 
 
@@ -68,6 +69,8 @@ async def test_asks_each_model_in_its_own_words(
     source = None if isinstance(task, TextToImage) else photo()
     result = await replicate.run(task, source, RunContext())
     assert result.photo is not None
+    if isinstance(task, TextToImage):
+        assert (result.photo.width, result.photo.height) == (task.width, task.height)
     assert result.model == family
     assert {name: value for name, value in double.inputs[0].items() if name not in ("img", "image")} == asked
 
@@ -94,7 +97,17 @@ async def test_uploads_what_is_too_large_for_a_data_uri(
     assert double.inputs[0]["image"].startswith(f"{double.url}/v1/files/")
 
 
+async def test_what_base64_makes_too_large_is_uploaded_too(
+    double: ReplicateDouble, replicate: ReplicateProvider
+) -> None:
+    source = noise(300, 240)
+    assert 200_000 < len(outgoing(source).data) < 256_000 < len(outgoing(source).data_uri)
+    await replicate.run(Upscale(1), source, RunContext())
+    assert double.counts["upload"] == 1
+
+
 async def test_sends_pixels_and_no_metadata(double: ReplicateDouble, replicate: ReplicateProvider) -> None:
+    double.fail(Fault(call="delete", times=9))
     source = noise(1000, 900)  # 2.7 MB as PNG, so it goes as JPEG, where EXIF would have its place.
     result = await replicate.run(Upscale(1), source, RunContext())
     sent, media_type = next(iter(double.state.files.values()))

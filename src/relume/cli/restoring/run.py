@@ -96,10 +96,16 @@ class Work:
         for shown, reason in plan.problems:
             summary.photos.append(PhotoReport(shown, Outcome.FAILED, reason=reason))
             self._display.tell(f"{shown}: {reason}")
-        anyio.run(self._each, plan.sources, summary)
+        anyio.run(self._all, plan.sources, summary)
         summary.interrupted = self._stop.requested.is_set()
         summary.not_started = len(plan.sources) + len(plan.problems) - len(summary.photos)
         return summary
+
+    async def _all(self, sources: Sequence[Source], summary: Summary) -> None:
+        try:
+            await self._each(sources, summary)
+        finally:
+            await self._pipeline.close()
 
     async def _each(self, sources: Sequence[Source], summary: Summary) -> None:
         for source in sources:

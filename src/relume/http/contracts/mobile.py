@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+import time
+from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
-from relume.errors import (
-    AllProvidersFailed,
-    ImageMissing,
-    InternalError,
-    InvalidInput,
-    InvalidParameter,
-    JobUnfinished,
-    NoProvider,
-    RateLimited,
-    RelumeError,
+from relume.errors import JobUnfinished, NoProvider
+from relume.http.contracts.mobile_answers import MobileRoute, error_of, failure, image_answer, text_answer
+from relume.http.contracts.mobile_body import (
+    allowed_model,
+    choice,
+    model,
+    number,
+    photo_body,
+    photo_of,
+    prompt,
+    prompted_body,
+    whole,
 )
 from relume.http.gate import Gate
 from relume.http.uploads import idempotency_key, read_json
@@ -34,160 +32,98 @@ from relume.recipes import (
     HD_IMAGE_MODEL,
     PICTURE_MODEL,
     TEXT_MODEL,
+    Recipe,
     build,
 )
-from relume.telemetry import logger
 from relume.wiring import Services
-
-log = logger(__name__)
-
-T = TypeVar("T")
-D = TypeVar("D", int, None)
 
 CONTRACT = "mobile"
 WAIT_SECONDS = 110.0
-"""The app gives up after 120."""
+"""From the moment a request is read. The app gives up after 120."""
+WORK_SECONDS = WAIT_SECONDS - 10
+"""For the providers. What is left is for encoding and storing a large result, and for a slow database."""
 
 FORMATS = frozenset({ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.GIF, ImageFormat.WEBP, ImageFormat.HEIC})
 VERSIONS = ("v1.2", "v1.3", "v1.4")
-SOURCES = {"cog": "local", "generic": "mock"}
-"""Providers that contract B has no word of its own for: a model of one's own, and a dummy."""
-
-_DATA_URI = re.compile(r"data:[^,]{0,100},", re.ASCII)
-_MODEL = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", re.ASCII)
-_MAX_PROMPT_CHARACTERS = 4000
-
-
-class MobileRoute(APIRoute):
-    """Every failure in contract B's own shape."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_or_tell(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RelumeError as error:
-                return _failure(error)
-            except Exception:
-                log.exception("http.fault", path=request.url.path)
-                return _failure(InternalError())
-
-        return handle_or_tell
 
 
 def router(services: Services, gate: Gate) -> APIRouter:
     routes = APIRouter(
         tags=["B: one call"], route_class=MobileRoute, dependencies=[Depends(gate.require_key)]
     )
-    photo_work = [Depends(gate.admit_job)]
-    word_work = [Depends(gate.limit_rate)]
+    calls = _Calls(services, gate)
+    _add_photo_endpoints(routes, calls, gate)
+    _add_text_generation(routes, calls, gate)
+    _add_text_to_image(routes, calls, gate)
+    return routes
 
-    async def photo_job(
-        request: Request, body: dict[str, Any], model_id: str, scale: int, parameters: dict[str, Any]
-    ) -> Response:
-        recipe = build(model_id, strength=1.0, scale=scale, parameters=parameters)
-        job = await services.jobs.submit(
-            Submission(
-                contract=CONTRACT,
-                recipe=recipe,
-                lane=services.catalog.lane(recipe),
-                data=_image(body),
-                parameters=parameters,
-                formats=FORMATS,
-                client=gate.client(request),
-                idempotency_key=idempotency_key(request),
-            )
-        )
-        return await answer(job)
 
-    async def word_job(request: Request, model_id: str, parameters: dict[str, Any]) -> Response:
-        recipe = build(model_id, strength=1.0, parameters=parameters)
-        if not services.catalog.served_by(recipe):
-            raise NoProvider("No service is configured that could do this.")
-        job = await services.jobs.submit(
-            Submission(
-                contract=CONTRACT,
-                recipe=recipe,
-                lane=services.catalog.lane(recipe),
-                parameters=parameters,
-                client=gate.client(request),
-                idempotency_key=idempotency_key(request),
-            )
-        )
-        return await answer(job)
-
-    async def answer(job: Job) -> Response:
-        job = await services.jobs.wait(job.id, WAIT_SECONDS)
-        if not job.status.has_ended:
-            return _failure(JobUnfinished("This takes longer than usual. The result will be kept."), job)
-        if job.status is not JobStatus.SUCCEEDED:
-            return _failure(_error_of(job), job)
-        told = {"success": True, "message": "Image processed successfully", "source": _source(job)}
-        if job.result_text is not None:
-            told |= {"text": job.result_text, "message": "Text generated successfully"}
-        else:
-            data = await services.jobs.read_result(job.id)
-            kind = ImageFormat(str(job.result_format)).media_type
-            told["image"] = f"data:{kind};base64,{base64.b64encode(data).decode()}"
-        return JSONResponse(told | {"job_id": str(job.id)})
+def _add_photo_endpoints(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
+    settings, catalog = calls.services.settings, calls.services.catalog
 
     @routes.post(
         "/api/ai/fix-old-photo",
         summary="Restore a portrait",
-        dependencies=photo_work,
-        openapi_extra=_documented(version={"enum": list(VERSIONS), "default": "v1.3"}),
+        dependencies=[Depends(gate.admit_job)],
+        openapi_extra=photo_body(version={"enum": list(VERSIONS), "default": "v1.3"}),
     )
     async def fix_old_photo(request: Request) -> Response:
-        body = await read_json(request, services.settings.max_image_bytes)
-        version = _choice(body, "version", VERSIONS, "v1.3")
-        return await photo_job(request, body, FIX_PHOTO_MODEL, 2, {"version": version})
+        body = await read_json(request, settings.max_image_bytes)
+        version = choice(body, "version", VERSIONS, "v1.3")
+        return await calls.photo_job(request, body, FIX_PHOTO_MODEL, 2, {"version": version})
 
     @routes.post(
         "/api/ai/hd-image",
         summary="Enlarge a photo",
-        dependencies=photo_work,
-        openapi_extra=_documented(scale={"enum": [2, 4], "default": 4}),
+        dependencies=[Depends(gate.admit_job)],
+        openapi_extra=photo_body(scale={"enum": [2, 4], "default": 4}),
     )
     async def hd_image(request: Request) -> Response:
-        body = await read_json(request, services.settings.max_image_bytes)
-        return await photo_job(request, body, HD_IMAGE_MODEL, _choice(body, "scale", (2, 4), 4), {})
+        body = await read_json(request, settings.max_image_bytes)
+        return await calls.photo_job(request, body, HD_IMAGE_MODEL, choice(body, "scale", (2, 4), 4), {})
 
     @routes.post(
         "/api/ai/cartoonify",
         summary="Turn a photo into a cartoon",
-        dependencies=photo_work,
-        openapi_extra=_documented(style={"enum": list(services.catalog.cartoon_styles)}),
+        dependencies=[Depends(gate.admit_job)],
+        openapi_extra=photo_body(style={"enum": list(catalog.cartoon_styles)}),
     )
     async def cartoonify(request: Request) -> Response:
-        body = await read_json(request, services.settings.max_image_bytes)
-        styles = services.catalog.cartoon_styles
-        style = _choice(body, "style", styles, styles[0])
-        return await photo_job(request, body, CARTOON_MODEL, 1, {"style": style})
+        body = await read_json(request, settings.max_image_bytes)
+        styles = catalog.cartoon_styles
+        style = choice(body, "style", styles, styles[0])
+        return await calls.photo_job(request, body, CARTOON_MODEL, 1, {"style": style})
 
+
+def _add_text_generation(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
     @routes.post(
         "/api/huggingface/text-generation",
         summary="Text from a prompt",
-        dependencies=word_work,
-        openapi_extra=_prompted(
+        dependencies=[Depends(gate.limit_rate)],
+        openapi_extra=prompted_body(
             max_new_tokens={"type": "integer"}, temperature={"type": "number"}, model={"type": "string"}
         ),
     )
     async def text_generation(request: Request) -> Response:
         body = await read_json(request)
         parameters = {
-            "prompt": _prompt(body),
-            "max_new_tokens": _whole(body, "max_new_tokens", 1, 4096, 256),
-            "temperature": _number(body, "temperature", 0.0, 2.0, 0.7),
-            "model": _model(body),
+            "prompt": prompt(body),
+            "max_new_tokens": whole(body, "max_new_tokens", 1, 4096, 256),
+            "temperature": number(body, "temperature", 0.0, 2.0, 0.7),
+            "model": model(body),
         }
-        return await word_job(request, TEXT_MODEL, parameters)
+        return await calls.word_job(request, TEXT_MODEL, parameters)
+
+
+def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
+    settings = calls.services.settings
+    allowed = (*settings.generation_models, settings.huggingface_image_model)
 
     @routes.post(
         "/api/huggingface/text-to-image",
         summary="A picture from a prompt",
-        dependencies=word_work,
-        openapi_extra=_prompted(
+        dependencies=[Depends(gate.limit_rate)],
+        openapi_extra=prompted_body(
             width={"type": "integer"},
             height={"type": "integer"},
             model={"type": "string"},
@@ -197,111 +133,59 @@ def router(services: Services, gate: Gate) -> APIRouter:
     async def text_to_image(request: Request) -> Response:
         body = await read_json(request)
         parameters = {
-            "prompt": _prompt(body),
-            "width": _whole(body, "width", 64, 2048, 1024),
-            "height": _whole(body, "height", 64, 2048, 1024),
-            "model": _model(body),
-            "seed": _whole(body, "seed", 0, 2**32 - 1, None),
+            "prompt": prompt(body),
+            "width": whole(body, "width", 64, 2048, 1024),
+            "height": whole(body, "height", 64, 2048, 1024),
+            "model": allowed_model(body, allowed),
+            "seed": whole(body, "seed", 0, 2**32 - 1, None),
         }
-        return await word_job(request, PICTURE_MODEL, parameters)
-
-    return routes
+        return await calls.word_job(request, PICTURE_MODEL, parameters)
 
 
-def _failure(error: RelumeError, job: Job | None = None) -> JSONResponse:
-    told: dict[str, Any] = {"success": False, "error": error.detail}
-    if job is not None:
-        told["job_id"] = str(job.id)
-    headers = {}
-    if isinstance(error, RateLimited):
-        headers["Retry-After"] = str(error.extra["retry_after_seconds"])
-    status = 502 if isinstance(error, AllProvidersFailed) else error.status
-    return JSONResponse(told, status_code=status, headers=headers)
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """A request made into a job, and the job's end into an answer."""
 
+    services: Services
+    gate: Gate
 
-def _error_of(job: Job) -> RelumeError:
-    detail = job.error_detail or "The job failed."
-    kinds: list[type[RelumeError]] = [RelumeError]
-    for kind in kinds:  # Grows while it is walked: the whole tree.
-        kinds += kind.__subclasses__()
-    found = next((kind for kind in kinds if kind.code == job.error_code), InternalError)
-    return found(detail)
+    async def photo_job(
+        self, request: Request, body: dict[str, Any], model_id: str, scale: int, parameters: dict[str, Any]
+    ) -> Response:
+        recipe = build(model_id, strength=1.0, scale=scale, parameters=parameters)
+        return await self._answered(request, recipe, parameters, photo_of(body))
 
+    async def word_job(self, request: Request, model_id: str, parameters: dict[str, Any]) -> Response:
+        recipe = build(model_id, strength=1.0, parameters=parameters)
+        if not self.services.catalog.served_by(recipe):
+            raise NoProvider("No service is configured that could do this.")
+        return await self._answered(request, recipe, parameters)
 
-def _source(job: Job) -> str:
-    """Who did the work: the provider of the last step that changed something."""
-    parts = job.report or []
-    worked = [part for part in parts if part["changed"]] or parts
-    name = str(worked[-1]["provider"])
-    return SOURCES.get(name, name)
+    async def _answered(
+        self, request: Request, recipe: Recipe, parameters: dict[str, Any], photo: bytes | None = None
+    ) -> Response:
+        arrived = time.monotonic()
+        job = await self.services.jobs.submit(
+            Submission(
+                contract=CONTRACT,
+                recipe=recipe,
+                lane=self.services.catalog.lane(recipe),
+                data=photo,
+                parameters=parameters,
+                formats=FORMATS,
+                client=self.gate.client(request),
+                idempotency_key=idempotency_key(request),
+                work_seconds=WORK_SECONDS,
+            )
+        )
+        wait_seconds = WAIT_SECONDS - (time.monotonic() - arrived)
+        return await self._answer(await self.services.jobs.wait(job.id, wait_seconds))
 
-
-def _image(body: dict[str, Any]) -> bytes:
-    """Base64 with or without a `data:` prefix. Raises ImageMissing, InvalidInput."""
-    image = body.get("image")
-    if not isinstance(image, str) or not image:
-        raise ImageMissing("No photo was sent. Send it as base64 in 'image'.")
-    if found := _DATA_URI.match(image):
-        image = image[found.end() :]
-    text = "".join(image.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidInput("The photo in 'image' is not valid base64.") from error
-
-
-def _choice(body: dict[str, Any], name: str, allowed: tuple[T, ...], default: T) -> T:
-    value = body.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or value not in allowed:
-        raise InvalidParameter(f"{name} must be {' or '.join(str(choice) for choice in allowed)}.")
-    return allowed[allowed.index(value)]
-
-
-def _prompt(body: dict[str, Any]) -> str:
-    prompt = body.get("prompt")
-    if not isinstance(prompt, str) or not 0 < len(prompt.strip()) <= _MAX_PROMPT_CHARACTERS:
-        raise InvalidParameter(f"prompt must be a text of 1 to {_MAX_PROMPT_CHARACTERS} characters.")
-    return prompt.strip()
-
-
-def _model(body: dict[str, Any]) -> str | None:
-    model = body.get("model")
-    if model is None:
-        return None
-    if not isinstance(model, str) or len(model) > 100 or not _MODEL.fullmatch(model):
-        raise InvalidParameter("model must look like owner/name or owner/name:version.")
-    return model
-
-
-def _whole(body: dict[str, Any], name: str, least: int, most: int, default: D) -> int | D:
-    value = body.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidParameter(f"{name} must be a whole number from {least} to {most}.")
-    return value
-
-
-def _number(body: dict[str, Any], name: str, least: float, most: float, default: float) -> float:
-    value = body.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise InvalidParameter(f"{name} must be a number from {least:g} to {most:g}.")
-    return float(value)
-
-
-def _documented(**options: dict[str, Any]) -> dict[str, Any]:
-    image = {"type": "string", "description": "base64, with or without a data: prefix"}
-    return _body({"image": image, **options}, required="image")
-
-
-def _prompted(**options: dict[str, Any]) -> dict[str, Any]:
-    return _body({"prompt": {"type": "string"}, **options}, required="prompt")
-
-
-def _body(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
-    schema = {"type": "object", "required": [required], "properties": properties}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    async def _answer(self, job: Job) -> Response:
+        if not job.status.has_ended:
+            return failure(JobUnfinished("This takes longer than usual. The result will be kept."), job)
+        if job.status is not JobStatus.SUCCEEDED:
+            return failure(error_of(job), job)
+        if job.result_text is not None:
+            return text_answer(job, job.result_text)
+        return image_answer(job, await self.services.jobs.read_result(job.id))
