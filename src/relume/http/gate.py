@@ -5,21 +5,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 
 from fastapi import Request
 from throttled.asyncio import MemoryStore, RateLimiterType, Throttled, per_min
 
 from relume.errors import KeyMissing, KeyWrong, RateLimited, RestoreDisabled
+from relume.jobs.service import ADDRESS_PREFIX
+from relume.metrics import REFUSALS
+from relume.ports import NO_METERS, Meters
 from relume.settings import Settings
 
 KEY_HEADER = "X-API-KEY"
 _REMEMBERED_CLIENTS = 100_000
+_IPV6_CLIENT_BITS = 64
 
 
 class Gate:
     """One for each process. The buckets are in its memory: with several processes each has its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, meters: Meters = NO_METERS) -> None:
+        self._meters = meters
+        self._counts_quotas = bool(settings.quota_jobs_per_day or settings.quota_usd_per_day)
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._restore_enabled = settings.restore_enabled
         self._per_minute = settings.rate_limit_per_min
@@ -35,8 +43,10 @@ class Gate:
             return
         given = request.headers.get(KEY_HEADER)
         if given is None:
+            self._meters.count(REFUSALS, reason=KeyMissing.code)
             raise KeyMissing(f"This service needs an API key in the {KEY_HEADER} header.")
         if not hmac.compare_digest(given.encode("latin-1"), self._key):
+            self._meters.count(REFUSALS, reason=KeyWrong.code)
             raise KeyWrong("The API key is not the right one.")
 
     async def admit_job(self, request: Request) -> None:
@@ -49,8 +59,9 @@ class Gate:
         """A dependency of all job-creating endpoints. Raises RateLimited."""
         if self._per_minute == 0:
             return
-        verdict = await self._buckets.limit(self.client(request) or _address(request))
+        verdict = await self._buckets.limit(self._key_digest(request) or _address(request))
         if verdict.limited:
+            self._meters.count(REFUSALS, reason=RateLimited.code)
             wait = max(math.ceil(verdict.state.retry_after), 1)
             raise RateLimited(
                 f"Too many photos at once: {self._per_minute} a minute are allowed. "
@@ -59,10 +70,24 @@ class Gate:
             )
 
     def client(self, request: Request) -> str | None:
-        """Names the API key without telling it; None where keys are not used."""
+        """Names the API key without telling it. Without keys, the address where quotas are counted, else None."""
+        if self._key is None and self._counts_quotas:
+            return ADDRESS_PREFIX + hashlib.sha256(_network(request).encode()).hexdigest()[:32]
+        return self._key_digest(request)
+
+    def _key_digest(self, request: Request) -> str | None:
         if self._key is None:
             return None
         return hashlib.sha256(request.headers[KEY_HEADER].encode("latin-1")).hexdigest()[:32]
+
+
+def _network(request: Request) -> str:
+    """The client's address; of IPv6 the network, within which one client has more addresses than it could use."""
+    address = _address(request)
+    with suppress(ValueError):
+        if ip_address(address).version == 6:
+            return str(ip_network((address.partition("%")[0], _IPV6_CLIENT_BITS), strict=False))
+    return address
 
 
 def _address(request: Request) -> str:

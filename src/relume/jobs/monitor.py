@@ -7,10 +7,11 @@ from datetime import timedelta
 from types import TracebackType
 
 from relume.errors import LeaseLost
+from relume.jobs import counting
 from relume.jobs.external_ids import JobExternalIds
 from relume.jobs.models import AttemptRow, Job, JobStatus
 from relume.jobs.repository import JobRepository
-from relume.ports import Attempt, Clock, Events, JobEvent, RunContext
+from relume.ports import NO_METERS, Attempt, Clock, Events, JobEvent, Meters, RunContext
 from relume.telemetry import logger
 
 log = logger(__name__)
@@ -29,9 +30,16 @@ class JobMonitor:
     """
 
     def __init__(
-        self, job: Job, repository: JobRepository, events: Events, clock: Clock, lease: timedelta
+        self,
+        job: Job,
+        repository: JobRepository,
+        events: Events,
+        clock: Clock,
+        lease: timedelta,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._job = job
+        self._meters = meters
         self._repository = repository
         self._events = events
         self._clock = clock
@@ -118,8 +126,9 @@ class JobMonitor:
 
     async def _flush(self) -> None:
         while self._attempts:
-            await self._repository.record_attempt(_row(self._job, self._attempts[0]))
-            del self._attempts[0]
+            row = _row(self._job, self._attempts[0])
+            await self._repository.record_attempt(row)
+            counting.attempted(self._meters, self._attempts.pop(0), row.cost_usd)
         if self._latest is not None and self._latest != self._written:
             latest = self._latest
             await self._repository.progress(self._job, *latest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -14,7 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relume.errors import LeaseLost, NotFound
-from relume.jobs.models import AttemptRow, ExternalRun, IdempotencyKey, Job, JobStatus, WebhookDelivery
+from relume.jobs.models import (
+    AttemptRow,
+    ExternalRun,
+    IdempotencyKey,
+    Job,
+    JobStatus,
+    UsageDay,
+    WebhookDelivery,
+)
+from relume.jobs.quotas import NO_QUOTA, Quota
 from relume.jobs.unbroken import unbroken
 
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
@@ -43,23 +52,31 @@ class KeyTaken(Exception):
 class JobRepository:
     """Jobs and what belongs to them, in SQLite or PostgreSQL."""
 
-    def __init__(self, database: Transactions) -> None:
+    def __init__(self, database: Transactions, quota: Quota = NO_QUOTA) -> None:
         self._database = database
+        self._quota = quota
 
     # Making and reading
 
     async def add(self, job: Job, key: IdempotencyKey | None = None) -> None:
-        """Raises KeyTaken when the idempotency key exists."""
+        """Raises KeyTaken when the idempotency key exists, and QuotaExceeded; then nothing was counted."""
         try:
             async with self._database.transaction() as session:
                 session.add(job)
                 await session.flush()
+                await self._quota.take(session, job)
                 if key is not None:
                     session.add(key)
         except IntegrityError as error:
             if key is None:
                 raise
             raise KeyTaken from error
+
+    async def check_quota(self, client: str | None, now: datetime) -> None:
+        """Raises QuotaExceeded for a client that has nothing left today."""
+        if client is not None and self._quota.is_on:
+            async with self._database.reading() as session:
+                await self._quota.check(session, client, now)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""
@@ -195,6 +212,7 @@ class JobRepository:
                 "cost_usd": cost.scalar_subquery(),
             }
             await self._update_owned(session, job, values | ended)
+            await self._quota.charge(session, job, cost.scalar_subquery())
             await session.execute(begun)
             if delivery is not None:
                 session.add(delivery)
@@ -269,6 +287,11 @@ class JobRepository:
         query = delete(IdempotencyKey).where(_c(IdempotencyKey.created_at) < moment)
         async with self._database.transaction() as session:
             return _rows(await session.execute(query))
+
+    async def delete_usage_before(self, day: date) -> int:
+        """Forget who used how much on earlier days. Returns how many rows."""
+        async with self._database.transaction() as session:
+            return _rows(await session.execute(delete(UsageDay).where(_c(UsageDay.day) < day)))
 
     # Webhooks
 

@@ -31,7 +31,7 @@ from relume.errors import (
 )
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
-from relume.jobs import webhook_message
+from relume.jobs import counting, webhook_message
 from relume.jobs.cache import ResultCache
 from relume.jobs.files import result_key, staging_key, upload_key
 from relume.jobs.models import Job, JobStatus
@@ -39,7 +39,7 @@ from relume.jobs.monitor import JobMonitor
 from relume.jobs.repository import JobRepository
 from relume.jobs.service import CANCELLED_DETAIL
 from relume.pipeline import Pipeline, Restored, Written
-from relume.ports import Clock, Events, Fetcher, JobEvent, RunContext, Store
+from relume.ports import NO_METERS, Clock, Events, Fetcher, JobEvent, Meters, RunContext, Store
 from relume.recipes import build
 from relume.telemetry import logger
 
@@ -60,6 +60,7 @@ class _Done:
     made: Restored | Written
     report: list[dict[str, Any]]
     cache_key: str | None = None
+    cached: bool = False
 
 
 class Runner:
@@ -78,8 +79,10 @@ class Runner:
         lease: timedelta,
         keep_files: timedelta | None,
         cache: ResultCache | None = None,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._repository = repository
+        self._meters = meters
         self._store = store
         self._cache = cache
         self._events = events
@@ -92,9 +95,11 @@ class Runner:
 
     async def run(self, job_id: UUID) -> None:
         """Run a job if it is free to be claimed; otherwise do nothing."""
-        job = await self._repository.claim(job_id, self._clock.now(), self._lease)
+        now = self._clock.now()
+        job = await self._repository.claim(job_id, now, self._lease)
         if job is None:
             return
+        counting.claimed(self._meters, job, now)
         log.info("restore.started", job_id=str(job.id), run=job.runs)
         try:
             await self._run_claimed(job)
@@ -114,7 +119,7 @@ class Runner:
     async def _run_claimed(self, job: Job) -> None:
         """Ends the job, whatever happens in it; only faults of the database or the disk leave it unfinished."""
         try:
-            async with JobMonitor(job, self._repository, self._events, self._clock, self._lease) as context:
+            async with self._monitor(job) as context:
                 done = await self._work(job, context)
                 staged = await self._stage(job, done.made)
             await self._succeed(job, done, staged)
@@ -128,6 +133,9 @@ class Runner:
             log.exception("job.fault", job_id=str(job.id))
             await self._fail(job, InternalError(), cause=error)
 
+    def _monitor(self, job: Job) -> JobMonitor:
+        return JobMonitor(job, self._repository, self._events, self._clock, self._lease, self._meters)
+
     async def _work(self, job: Job, context: RunContext) -> _Done:
         if job.cancel_requested:
             raise JobCancelled(CANCELLED_DETAIL)
@@ -139,7 +147,7 @@ class Runner:
         data = await self._input(job, context)
         key = self._cache.key(job, recipe, data) if self._cache else None
         if self._cache and key and (cached := await self._cache.find(key)):
-            return _Done(cached.restored, cached.report, key)
+            return _Done(cached.restored, cached.report, key, cached=True)
         accepted = replace(self._limits, formats=frozenset(ImageFormat))  # It was checked when it came.
         return _done(await self._pipeline.run(data, recipe, accepted, context), key)
 
@@ -185,6 +193,7 @@ class Runner:
         await self._end(
             job,
             status=JobStatus.SUCCEEDED,
+            cached=done.cached,
             staged_key=staged,
             result_key=final,
             result_format=restored.format,
@@ -210,6 +219,7 @@ class Runner:
         code: str | None = None,
         detail: str | None = None,
         error: Exception | None = None,
+        cached: bool = False,
         **values: Any,
     ) -> None:
         now = self._clock.now()
@@ -221,6 +231,7 @@ class Runner:
             "error_detail": detail,
         } | values
         await self._repository.finish(job, webhook_message.for_end(job, ended, now), **ended)
+        counting.ended(self._meters, job, ended, cached=cached)
         progress = 1.0 if status is JobStatus.SUCCEEDED else job.progress
         self._events.publish(JobEvent(job.id, status, progress))
         duration_ms = round((now - (job.started_at or now)).total_seconds() * 1000)

@@ -24,6 +24,7 @@ from relume.errors import (
     KeyMissing,
     KeyWrong,
     NotFound,
+    QuotaExceeded,
     RateLimited,
     RestoreDisabled,
     UnknownModel,
@@ -189,6 +190,7 @@ _RESTORE_ERRORS = (
     ImageTooLarge,
     UnsupportedFormat,
     RateLimited,
+    QuotaExceeded,
     InternalError,
     RestoreDisabled,
 )
