@@ -15,9 +15,11 @@ from relume.imaging.limits import Limits
 from relume.jobs.cache import ResultCache
 from relume.jobs.janitor import Janitor
 from relume.jobs.models import Job
+from relume.jobs.quotas import NO_QUOTA, Quota
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService, Submission
+from relume.jobs.tallies import MemoryMeters
 from relume.pipeline import Pipeline
 from relume.providers.chain import Chain, Patience
 from relume.queues.embedded import EmbeddedQueue
@@ -91,6 +93,7 @@ class Engine:
     janitor: Janitor
     limits: Limits
     keep_files: timedelta | None
+    meters: MemoryMeters
 
     def runner(self, *, lease: timedelta = LEASE, served_by: str | None = None) -> Runner:
         """Each call is another worker. With `served_by`, it answers from its cache what that one served."""
@@ -106,6 +109,7 @@ class Engine:
             lease=lease,
             keep_files=self.keep_files,
             cache=cache,
+            meters=self.meters,
         )
 
     async def submit(
@@ -117,6 +121,7 @@ class Engine:
         key: str | None = None,
         webhook_url: str | None = None,
         work_seconds: float | None = None,
+        client: str | None = None,
     ) -> Job:
         if url is None and data is None:
             data = photos.encoded("PNG")
@@ -131,6 +136,7 @@ class Engine:
                 idempotency_key=key,
                 webhook_url=webhook_url,
                 work_seconds=work_seconds,
+                client=client,
             )
         )
 
@@ -167,12 +173,17 @@ class Engine:
 
 
 def build_engine(
-    database: Database, folder: Path, *, keep_files: timedelta | None = timedelta(hours=1)
+    database: Database,
+    folder: Path,
+    *,
+    keep_files: timedelta | None = timedelta(hours=1),
+    quota: Quota = NO_QUOTA,
 ) -> Engine:
     clock, provider, fetcher, queue = HandClock(), ScriptedProvider(), MemoryFetcher(), QuietQueue()
     events = MemoryEvents(quiet_seconds=0.05)
     store = FolderStore({"uploads": folder / "uploads", "results": folder / "results"})
-    repository = JobRepository(database)
+    repository = JobRepository(database, quota)
+    meters = MemoryMeters()
     patience = Patience(attempts=1)
     pipeline = Pipeline(lambda _recipe: Chain([provider], {}, patience=patience))
     limits = Limits()
@@ -185,6 +196,7 @@ def build_engine(
         clock=clock,
         limits=limits,
         keep_files=keep_files,
+        meters=meters,
     )
     return Engine(
         database=database,
@@ -201,4 +213,5 @@ def build_engine(
         janitor=Janitor(repository, store, clock, timedelta(minutes=30)),
         limits=limits,
         keep_files=keep_files,
+        meters=meters,
     )

@@ -18,6 +18,7 @@ RelumeError                      code, HTTP status, can it pass, the sentence a 
 ├── ImageTooLarge           413  more bytes than allowed
 ├── UnsupportedFormat       415  an image format the contract does not take
 ├── RateLimited             429  too many requests; says when to come back
+│   └── QuotaExceeded            the client's jobs or dollars for today are used up
 ├── RestoreDisabled         503  the feature flag is off
 ├── NoProvider              503  nothing is configured that could do it
 ├── FetchFailed             502  the URL handed over could not be fetched as an image
@@ -133,6 +134,12 @@ class RateLimited(RelumeError):
     """`extra["retry_after_seconds"]` says when the next request may come."""
 
     code, title, status, can_pass = "rate_limited", "Too many requests", 429, True
+
+
+class QuotaExceeded(RateLimited):
+    """`extra["retry_after_seconds"]` is the rest of the day."""
+
+    code, title = "quota_exceeded", "Quota for today is used up"
 
 
 class RestoreDisabled(RelumeError):

@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from relume.errors import JobCancelled, LeaseLost
 from relume.imaging.photo import Photo
+from relume.metrics import Counter, Histogram
 from relume.tasks import Task
 
 T = TypeVar("T")
@@ -83,6 +84,8 @@ class Attempt:
     error_class: str | None = None
     """None when it worked."""
     cost_usd: float = 0.0
+    fallback: bool = False
+    """Whether another provider had failed at the task before."""
 
 
 class ExternalIds(Protocol):
@@ -279,6 +282,28 @@ class Events(Protocol):
     def subscribe(self, job_id: UUID) -> AsyncIterator[JobEvent | None]:
         """Events as they come; None every few seconds without one."""
         ...
+
+
+class Meters(Protocol):
+    """Counts what happens. Cheap enough for every request and job; to be called on the event loop.
+
+    Each call names all labels that the metric has, with values from a small set.
+    """
+
+    def count(self, counter: Counter, amount: float = 1.0, /, **labels: str) -> None: ...
+
+    def observe(self, histogram: Histogram, value: float, /, **labels: str) -> None: ...
+
+
+class NoMeters:
+    """Counts nothing. For tests that do not look."""
+
+    def count(self, counter: Counter, amount: float = 1.0, /, **labels: str) -> None: ...
+
+    def observe(self, histogram: Histogram, value: float, /, **labels: str) -> None: ...
+
+
+NO_METERS = NoMeters()
 
 
 class Queue(Protocol):

@@ -104,6 +104,8 @@ class Settings(BaseModel):
     max_image_mb: float = Field(15, gt=0, le=200)
     max_file_size_mb: float = Field(10, gt=0, le=200)
     rate_limit_per_min: int = Field(10, ge=0, le=1_000_000)
+    quota_jobs_per_day: int = Field(0, ge=0, le=1_000_000_000)
+    quota_usd_per_day: float = Field(0, ge=0)
     cors_origins: CommaSeparated = ()
     fetch_allowed_hosts: CommaSeparated = ()
 

@@ -9,8 +9,9 @@ from standardwebhooks import Webhook
 
 from relume.jobs.models import WebhookDelivery
 from relume.jobs.repository import JobRepository
+from relume.metrics import WEBHOOKS
 from relume.outbound import UrlPolicy
-from relume.ports import Clock
+from relume.ports import NO_METERS, Clock, Meters
 from relume.telemetry import logger
 
 log = logger(__name__)
@@ -25,8 +26,16 @@ _LOOK_SECONDS = 2.0
 class WebhookSender:
     """Safe to run in several processes: each delivery is claimed before it is sent. At least once, never lost."""
 
-    def __init__(self, repository: JobRepository, policy: UrlPolicy, clock: Clock, secret: str) -> None:
+    def __init__(
+        self,
+        repository: JobRepository,
+        policy: UrlPolicy,
+        clock: Clock,
+        secret: str,
+        meters: Meters = NO_METERS,
+    ) -> None:
         self._repository = repository
+        self._meters = meters
         self._policy = policy
         self._client = policy.client()
         self._clock = clock
@@ -56,12 +65,15 @@ class WebhookSender:
         now = self._clock.now()
         if status is not None and 200 <= status < 300:
             await self._repository.update_delivery(delivery.id, last_status=status, delivered_at=now)
+            self._meters.count(WEBHOOKS, outcome="delivered")
         elif delivery.tries > len(RETRY_SECONDS):
             log.warning("webhook.given_up", job_id=str(delivery.job_id), status=status)
             await self._repository.update_delivery(delivery.id, last_status=status, given_up_at=now)
+            self._meters.count(WEBHOOKS, outcome="given_up")
         else:
             again = now + timedelta(seconds=RETRY_SECONDS[delivery.tries - 1])
             await self._repository.update_delivery(delivery.id, last_status=status, next_try_at=again)
+            self._meters.count(WEBHOOKS, outcome="failed")
 
     async def _post(self, delivery: WebhookDelivery) -> int | None:
         """The receiver's status code, or None when it could not be reached."""

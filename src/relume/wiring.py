@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from relume import __version__
 from relume.database import Database, database_url
@@ -16,14 +16,20 @@ from relume.errors import SettingsError
 from relume.fetch import UrlFetcher
 from relume.imaging.limits import Limits
 from relume.jobs.cache import ResultCache
+from relume.jobs.figures import Figures
 from relume.jobs.files import RESULTS, UPLOADS
 from relume.jobs.janitor import Janitor
 from relume.jobs.keys import KeyRing
+from relume.jobs.pulse import Pulse
+from relume.jobs.quotas import Quota
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
+from relume.jobs.tallies import MemoryMeters
+from relume.metrics import BREAKER_OPENINGS
 from relume.outbound import UrlPolicy
 from relume.pipeline import Pipeline
+from relume.ports import Clock
 from relume.providers.catalog import Catalog
 from relume.queues.embedded import EmbeddedQueue
 from relume.queues.events import MemoryEvents
@@ -34,6 +40,8 @@ from relume.webhooks import WebhookSender
 
 log = logger(__name__)
 
+LANES = ("local", "hosted")
+"""Work that keeps this machine busy, and work that waits for others."""
 _LOCAL_PLACES = 2
 """One photo on the device, and one being decoded or encoded meanwhile."""
 
@@ -48,6 +56,7 @@ class Services:
     """Everything a process of Relume is made of, from its start to its stop."""
 
     settings: Settings
+    clock: Clock
     catalog: Catalog
     database: Database
     store: FolderStore
@@ -59,11 +68,24 @@ class Services:
     policy: UrlPolicy
     webhooks: WebhookSender | None
     limits: Limits
+    figures: Figures
+    meters: MemoryMeters
+    pulse: Pulse
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def mode(self) -> Literal["embedded", "distributed"]:
+        return "distributed" if self.settings.celery_broker_url else "embedded"
+
+    @property
+    def data_folder(self) -> Path | None:
+        """Where files are kept on this machine, or None where they are kept elsewhere."""
+        return None if "://" in self.settings.storage_dir else self.settings.storage_folder
 
     async def start(self) -> None:
         await self.database.upgrade()
         await self.queue.start()
+        self._spawn(self.pulse.run_forever())
         self._spawn(self.janitor.run_forever())
         if self.webhooks is not None:
             self._spawn(self.webhooks.run_forever())
@@ -77,6 +99,7 @@ class Services:
         await self.catalog.close()
         if self.webhooks is not None:
             await self.webhooks.close()
+        await self.pulse.stop()
         await self.database.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -96,7 +119,13 @@ def build_services(settings: Settings) -> Services:
     catalog = Catalog(settings)
     pipeline = Pipeline(catalog.chain)
     database = Database(database_url(settings))
-    repository = JobRepository(database)
+    meters = MemoryMeters()
+    catalog.breakers.on_open = lambda provider, task: meters.count(
+        BREAKER_OPENINGS, provider=provider, task=task
+    )
+    figures = Figures(database)
+    quota = Quota(settings.quota_jobs_per_day, settings.quota_usd_per_day)
+    repository = JobRepository(database, quota)
     store = FolderStore(storage_areas(settings))
     events = MemoryEvents()
     policy = UrlPolicy(settings.fetch_allowed_hosts)
@@ -114,15 +143,18 @@ def build_services(settings: Settings) -> Services:
         lease=timedelta(seconds=settings.lease_seconds),
         keep_files=keep_files,
         cache=_cache(settings, repository, store, catalog),
+        meters=meters,
     )
+    places = {"local": _LOCAL_PLACES, "hosted": settings.worker_concurrency}
     queue = EmbeddedQueue(
         runner.run,
         lambda: repository.due(clock.now()),
-        places={"local": _LOCAL_PLACES, "hosted": settings.worker_concurrency},
+        places=places,
         sweep_seconds=settings.sweep_seconds,
     )
     return Services(
         settings=settings,
+        clock=clock,
         catalog=catalog,
         database=database,
         store=store,
@@ -135,14 +167,18 @@ def build_services(settings: Settings) -> Services:
             clock=clock,
             limits=limits,
             keep_files=keep_files,
+            meters=meters,
         ),
         keys=KeyRing(database, clock),
         queue=queue,
         janitor=Janitor(repository, store, clock, timedelta(minutes=settings.janitor_interval_minutes)),
         fetcher=fetcher,
         policy=policy,
-        webhooks=_webhooks(settings, repository, policy, clock),
+        webhooks=_webhooks(settings, repository, policy, clock, meters),
         limits=limits,
+        figures=figures,
+        meters=meters,
+        pulse=Pulse(figures, meters, clock, kind="api", lanes=LANES),
     )
 
 
@@ -189,11 +225,11 @@ def _cache(
 
 
 def _webhooks(
-    settings: Settings, repository: JobRepository, policy: UrlPolicy, clock: SystemClock
+    settings: Settings, repository: JobRepository, policy: UrlPolicy, clock: SystemClock, meters: MemoryMeters
 ) -> WebhookSender | None:
     if settings.webhook_secret is None:
         return None
-    return WebhookSender(repository, policy, clock, settings.webhook_secret.get_secret_value())
+    return WebhookSender(repository, policy, clock, settings.webhook_secret.get_secret_value(), meters)
 
 
 def refuse_what_is_not_here(settings: Settings) -> None:

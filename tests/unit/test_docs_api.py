@@ -28,6 +28,8 @@ from relume import errors
 from relume.http import problems
 from relume.http.app import create_app
 from relume.http.contracts import restore_url, v1
+from relume.http.health import DetailedHealth
+from relume.http.metrics import Counts
 from relume.http.operations import Health, Info
 from relume.jobs import models
 from relume.pipeline import TaskReport
@@ -115,6 +117,8 @@ def test_examples_have_the_shape_of_the_answers(page: str, what: str, example: A
             "restore_url.Accepted": restore_url.Accepted,
             "Health": Health,
             "Info": Info,
+            "Counts": Counts,
+            "DetailedHealth": DetailedHealth,
         }
         assert shapes[what].model_validate(example).model_dump() == example
 

@@ -11,9 +11,11 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 from relume import __version__
-from relume.http import dashboard, files, operations, problems
+from relume.http import dashboard, files, health, metrics, operations, problems
 from relume.http.contracts import mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
+from relume.http.lookout import Lookout
+from relume.http.measured import Measured
 from relume.settings import Settings
 from relume.wiring import build_services
 
@@ -34,7 +36,8 @@ _PROBLEM_SCHEMA = {
 def create_app(settings: Settings) -> FastAPI:
     """Raises SettingsError."""
     services = build_services(settings)
-    gate = Gate(settings, services.keys)
+    gate = Gate(settings, services.keys, services.meters)
+    lookout = Lookout()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -42,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await lookout.close()
             await services.stop()
 
     app = FastAPI(title="Relume", version=__version__, lifespan=lifespan, summary="Restores old photos.")
@@ -54,12 +58,15 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*", KEY_HEADER],
             expose_headers=["Location", "Retry-After"],
         )
+    app.add_middleware(Measured, meters=services.meters)  # The last one added stands around the others.
     problems.install(app)
     app.include_router(restore_url.router(services, gate))
     app.include_router(mobile.router(services, gate))
     app.include_router(v1.router(services, gate))
     app.include_router(files.router(services.jobs))
     app.include_router(operations.router(services, gate))
+    app.include_router(health.router(services, gate, lookout))
+    app.include_router(metrics.router(services, gate, lookout))
     dashboard.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

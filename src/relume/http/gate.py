@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hmac
 import math
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 
 from fastapi import Request
 from throttled.asyncio import MemoryStore, RateLimiterType, Throttled, per_min
 
 from relume.errors import KeyMissing, KeyWrong, RateLimited, RestoreDisabled
 from relume.jobs.keys import Caller, KeyRing, digest_of
+from relume.jobs.service import ADDRESS_PREFIX
+from relume.metrics import REFUSALS
+from relume.ports import NO_METERS, Meters
 from relume.settings import Settings
 
 KEY_HEADER = "X-API-KEY"
 _REMEMBERED_CLIENTS = 100_000
+_IPV6_CLIENT_BITS = 64
 
 
 class Gate:
     """One for each process. The buckets are in its memory: with several processes each has its own."""
 
-    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing, meters: Meters = NO_METERS) -> None:
         self._keys = keys
+        self._meters = meters
+        self._counts_quotas = bool(settings.quota_jobs_per_day or settings.quota_usd_per_day)
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._restore_enabled = settings.restore_enabled
         self._per_minute = settings.rate_limit_per_min
@@ -40,11 +48,13 @@ class Gate:
         if self._key is None and not await self._keys.are_used():
             return None
         if given is None:
+            self._meters.count(REFUSALS, reason=KeyMissing.code)
             raise KeyMissing(f"This service needs an API key in the {KEY_HEADER} header.")
         if self._key is not None and hmac.compare_digest(given.encode("latin-1"), self._key):
             return Caller(digest_of(given)[:32], is_operator=True)
         if caller := await self._keys.caller(given):
             return caller
+        self._meters.count(REFUSALS, reason=KeyWrong.code)
         raise KeyWrong("The API key is not the right one.")
 
     async def admit_job(self, request: Request) -> None:
@@ -57,8 +67,9 @@ class Gate:
         """A dependency of all job-creating endpoints. Raises RateLimited."""
         if self._per_minute == 0:
             return
-        verdict = await self._buckets.limit(self.client(request) or _address(request))
+        verdict = await self._buckets.limit(_client(request) or _address(request))
         if verdict.limited:
+            self._meters.count(REFUSALS, reason=RateLimited.code)
             wait = max(math.ceil(verdict.state.retry_after), 1)
             raise RateLimited(
                 f"Too many photos at once: {self._per_minute} a minute are allowed. "
@@ -67,14 +78,29 @@ class Gate:
             )
 
     def client(self, request: Request) -> str | None:
-        """Names the API key without telling it; None where keys are not used."""
-        caller: Caller | None = request.state.caller
-        return caller.client if caller else None
+        """Names the API key without telling it. Without keys, the address where quotas are counted, else None."""
+        if request.state.caller is None and self._counts_quotas:
+            return ADDRESS_PREFIX + digest_of(_network(request))[:32]
+        return _client(request)
 
     def sees_only(self, request: Request) -> str | None:
         """Whose jobs alone the caller may list; None for all: an operator's key, or a service without keys."""
         caller: Caller | None = request.state.caller
         return None if caller is None or caller.is_operator else caller.client
+
+
+def _client(request: Request) -> str | None:
+    caller: Caller | None = request.state.caller
+    return caller.client if caller else None
+
+
+def _network(request: Request) -> str:
+    """The client's address; of IPv6 the network, within which one client has more addresses than it could use."""
+    address = _address(request)
+    with suppress(ValueError):
+        if ip_address(address).version == 6:
+            return str(ip_network((address.partition("%")[0], _IPV6_CLIENT_BITS), strict=False))
+    return address
 
 
 def _address(request: Request) -> str:

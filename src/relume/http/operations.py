@@ -12,7 +12,9 @@ from relume import __version__
 from relume.errors import KeyMissing, KeyWrong
 from relume.http.gate import Gate
 from relume.http.problems import documented
+from relume.providers.prices import estimate, price_table
 from relume.recipes import listed_models
+from relume.tasks import GenerateText, TextToImage
 from relume.wiring import Services
 
 
@@ -41,20 +43,44 @@ class Reference(BaseModel):
 class Info(BaseModel):
     service: Literal["relume"] = "relume"
     version: str = __version__
+    mode: Literal["embedded", "distributed"]
+    """Whether this process works on jobs itself, or hands them to workers."""
+    capabilities: dict[str, bool]
     limits: dict[str, float]
+    """A quota or rate of 0 is no limit."""
     providers: list[ProviderInfo]
     chains: dict[str, list[str]]
     """Who would be tried for each task now, in order."""
     models: list[str]
+    generation_models: dict[str, list[str]]
+    """What makes pictures or text from prompts, by kind of task; the first is the default."""
     references: list[Reference]
     """What the hosted models usually take and cost: the base of estimates."""
 
 
-_REFERENCES = [
-    Reference(model="GFPGAN", seconds="3-5", usd=0.002),
-    Reference(model="Real-ESRGAN", seconds="about 9", usd=0.0019),
-    Reference(model="Hugging Face", seconds="variable", usd=0.0),
-]
+def _references() -> list[Reference]:
+    table = price_table()
+    priced = [
+        Reference(model=price.title, seconds=price.seconds, usd=round(estimate(address) or 0.0, 4))
+        for address, price in table.models.items()
+    ]
+    return priced + [Reference(model=one.title, seconds=one.seconds, usd=0.0) for one in table.free]
+
+
+def _generation_models(services: Services) -> dict[str, list[str]]:
+    """What makes pictures or text from prompts, by those providers that would be tried now."""
+    settings, chains = services.settings, services.catalog.chains()
+    pictures = {
+        "replicate": list(settings.generation_models),
+        "huggingface": [settings.huggingface_image_model],
+        "mock": ["mock"],
+    }
+    texts = {"huggingface": [settings.huggingface_text_model], "mock": ["mock"]}
+    by_task = {TextToImage.name: pictures, GenerateText.name: texts}
+    return {
+        task: [model for provider in chains[task] for model in models.get(provider, [])]
+        for task, models in by_task.items()
+    }
 
 
 def _info(services: Services) -> Info:
@@ -66,6 +92,17 @@ def _info(services: Services) -> Info:
             "max_height": services.limits.max_height,
             "rate_limit_per_min": settings.rate_limit_per_min,
             "result_ttl_minutes": settings.result_ttl_minutes,
+            "quota_jobs_per_day": settings.quota_jobs_per_day,
+            "quota_usd_per_day": settings.quota_usd_per_day,
+        },
+        mode=services.mode,
+        capabilities={
+            "restore": settings.restore_enabled,
+            "text_to_image": bool(catalog.chains()[TextToImage.name]),
+            "generate_text": bool(catalog.chains()[GenerateText.name]),
+            "webhooks": services.webhooks is not None,
+            "result_cache": settings.result_cache_enabled and settings.provider != "generic",
+            "api_key": settings.api_key is not None,
         },
         providers=[
             ProviderInfo(
@@ -79,7 +116,8 @@ def _info(services: Services) -> Info:
         ],
         chains=catalog.chains(),
         models=[card.id for card in listed_models()],
-        references=_REFERENCES,
+        generation_models=_generation_models(services),
+        references=_references(),
     )
 
 

@@ -19,6 +19,8 @@ _STRAY_AGE = timedelta(hours=1)
 """A file that no job names is left alone this long: it may belong to a request that is still running."""
 _KEY_AGE = timedelta(hours=24)
 """How long an idempotency key is remembered."""
+_USAGE_AGE = timedelta(days=400)
+"""How long it is kept who used how much on which day: a year, and time to look at it."""
 
 
 class Janitor:
@@ -43,6 +45,7 @@ class Janitor:
             self._remove_strays,
             self._remove_unfinished,
             self._forget_keys,
+            self._forget_usage,
         )
         for chore in chores:
             try:
@@ -95,6 +98,9 @@ class Janitor:
 
     async def _forget_keys(self) -> int:
         return await self._repository.delete_keys_before(self._clock.now() - _KEY_AGE)
+
+    async def _forget_usage(self) -> int:
+        return await self._repository.delete_usage_before((self._clock.now() - _USAGE_AGE).date())
 
     async def _strays(self, keys: list[str]) -> list[str]:
         """Those of `keys` that are ours by name, and that their job does not name (any more)."""

@@ -66,7 +66,7 @@ class Job(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     contract: str = Field(max_length=20)
     client: str | None = Field(default=None, max_length=100)
-    """A digest of the API key, or None where none was used."""
+    """A digest of the API key; without one, of the address where quotas are counted, else None."""
 
     model_id: str = Field(max_length=100)
     strength: float

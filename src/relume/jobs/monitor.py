@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from relume.errors import LeaseLost
+from relume.jobs import counting
 from relume.jobs.cancels import CancelListener
 from relume.jobs.external_ids import JobExternalIds
 from relume.jobs.models import AttemptRow, Job, JobStatus
 from relume.jobs.repository import JobRepository
-from relume.ports import Attempt, Clock, Events, JobEvent, RunContext
+from relume.ports import NO_METERS, Attempt, Clock, Events, JobEvent, Meters, RunContext
 from relume.telemetry import logger
 
 log = logger(__name__)
@@ -43,8 +44,10 @@ class JobMonitor:
         clock: Clock,
         lease: timedelta,
         cancels: CancelListener,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._job = job
+        self._meters = meters
         self._repository = repository
         self._events = events
         self._clock = clock
@@ -98,9 +101,18 @@ class JobMonitor:
             return
         progress, step = latest or (self.reached, None)
         rows = [_row(self._job, attempt) for attempt in attempts]
-        await self._repository.progress(self._job, progress, step, rows)
+        costs = await self._repository.progress(self._job, progress, step, rows)
+        self._count(attempts, costs)
         del self._attempts[: len(attempts)]
         self._written = latest
+
+    def count(self, costs: list[float]) -> None:
+        """The attempts that were written with the job's end have cost this, each."""
+        self._count(self._attempts, costs)
+
+    def _count(self, attempts: list[Attempt], costs: list[float]) -> None:
+        for attempt, cost_usd in zip(attempts, costs, strict=True):
+            counting.attempted(self._meters, attempt, cost_usd)
 
     def _on_progress(self, fraction: float, step: str) -> None:
         """May be called from any thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
@@ -30,7 +30,16 @@ from sqlmodel import SQLModel
 
 from relume.errors import LeaseLost, NotFound
 from relume.jobs.group_commit import Work
-from relume.jobs.models import AttemptRow, ExternalRun, IdempotencyKey, Job, JobStatus, WebhookDelivery
+from relume.jobs.models import (
+    AttemptRow,
+    ExternalRun,
+    IdempotencyKey,
+    Job,
+    JobStatus,
+    UsageDay,
+    WebhookDelivery,
+)
+from relume.jobs.quotas import NO_QUOTA, Quota
 from relume.jobs.unbroken import unbroken
 
 T = TypeVar("T")
@@ -65,17 +74,19 @@ class KeyTaken(Exception):
 class JobRepository:
     """Jobs and what belongs to them, in SQLite or PostgreSQL."""
 
-    def __init__(self, database: Transactions) -> None:
+    def __init__(self, database: Transactions, quota: Quota = NO_QUOTA) -> None:
         self._database = database
+        self._quota = quota
 
     # Making and reading
 
     async def add(self, job: Job, key: IdempotencyKey | None = None) -> None:
-        """Raises KeyTaken when the idempotency key exists."""
+        """Raises KeyTaken when the idempotency key exists, and QuotaExceeded; then nothing was counted."""
         values, key_values = _values(job), _values(key) if key else None
 
         def work(session: Session) -> None:
             session.execute(_ADD_JOB, values)
+            self._quota.take(session, job)
             if key_values is not None:
                 session.execute(_ADD_KEY, key_values)
 
@@ -85,6 +96,12 @@ class JobRepository:
             if key is None:
                 raise
             raise KeyTaken from error
+
+    async def check_quota(self, client: str | None, now: datetime) -> None:
+        """Raises QuotaExceeded for a client that has nothing left today."""
+        if client is not None and self._quota.is_on:
+            async with self._database.reading() as session:
+                await self._quota.check(session, client, now)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""
@@ -138,16 +155,19 @@ class JobRepository:
 
     async def progress(
         self, job: Job, progress: float, step: str | None, attempts: Sequence[AttemptRow] = ()
-    ) -> None:
-        """Progress never goes back, not even when a job is run again. Keeps `attempts` as `record_attempt` does."""
+    ) -> list[float]:
+        """Progress never goes back, not even when a job is run again. Keeps `attempts` as `record_attempt` does.
+
+        Returns what each attempt has cost, in US dollars.
+        """
         values = _lease(job) | {"reached": progress, "at_step": step}
 
-        def work(session: Session) -> None:
-            for attempt in attempts:
-                _keep(session, attempt)
+        def work(session: Session) -> list[float]:
+            costs = [_keep(session, attempt) for attempt in attempts]
             session.execute(_PROGRESS, values)
+            return costs
 
-        await self._database.write(work, str(job.id))
+        return await self._database.write(work, str(job.id))
 
     async def set_input(self, job: Job, **values: Any) -> None:
         """Record where the fetched original lies. Raises LeaseLost."""
@@ -183,22 +203,28 @@ class JobRepository:
         *,
         attempts: Sequence[AttemptRow] = (),
         **values: Any,
-    ) -> None:
-        """End a job, once: only the owner of the lease can. Keeps `attempts` in any case. Raises LeaseLost."""
+    ) -> list[float]:
+        """End a job, once: only the owner of the lease can. Keeps `attempts` in any case. Raises LeaseLost.
+
+        Returns what each attempt has cost, in US dollars.
+        """
         delivery_values = _values(delivery) if delivery else None
 
-        def work(session: Session) -> bool:
+        def work(session: Session) -> tuple[bool, list[float]]:
             is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
-            for attempt in attempts:
-                _keep(session, attempt)
+            costs = [_keep(session, attempt) for attempt in attempts]
             if is_owner:
                 session.execute(_SUM_COST, {"job_id": job.id})
+                self._quota.charge(session, job, _cost_of(job))
                 session.execute(_FORGET_RUNS, {"job_id": job.id})
                 if delivery_values is not None:
                     session.execute(_ADD_DELIVERY, delivery_values)
-            return is_owner
+            return is_owner, costs
 
-        await self._write_owned(job, work)
+        is_owner, costs = await self._database.write(work, str(job.id))
+        if not is_owner:
+            raise LeaseLost("Another worker has taken over this job.")
+        return costs
 
     async def release(self, job: Job, available_at: datetime, *, count_run: bool) -> None:
         """Give a claimed job back. `count_run` False undoes the claim, as for a worker that is told to stop."""
@@ -275,6 +301,11 @@ class JobRepository:
         query = delete(IdempotencyKey).where(_c(IdempotencyKey.created_at) < moment)
         async with self._database.transaction() as session:
             return _rows(await session.execute(query))
+
+    async def delete_usage_before(self, day: date) -> int:
+        """Forget who used how much on earlier days. Returns how many rows."""
+        async with self._database.transaction() as session:
+            return _rows(await session.execute(delete(UsageDay).where(_c(UsageDay.day) < day)))
 
     # Webhooks
 
@@ -427,14 +458,19 @@ _FORGET_RUNS = delete(_table(ExternalRun)).where(_runs.job_id == bindparam("job_
 _FORGET_RUN = _FORGET_RUNS.where(_runs.step == bindparam("step"), _runs.provider == bindparam("provider"))
 
 
+def _cost_of(job: Job) -> Any:
+    return select(_jobs.cost_usd).where(_jobs.id == job.id).scalar_subquery()
+
+
 def _update_owned(session: Session, job: Job, values: dict[str, Any]) -> bool:
     return _rows(session.execute(_SET_OWNED, values | _lease(job))) == 1
 
 
-def _keep(session: Session, attempt: AttemptRow) -> None:
-    """An attempt as a row; what was paid for one external run is counted once."""
+def _keep(session: Session, attempt: AttemptRow) -> float:
+    """An attempt as a row; what was paid for one external run is counted once. What it has cost."""
     values = _values(attempt)
     del values["id"]
     if attempt.external_id is not None and session.scalar(_IS_PAID, values):
         values["cost_usd"] = 0.0
     session.execute(_ADD_ATTEMPT, values)
+    return float(values["cost_usd"])

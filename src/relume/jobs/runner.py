@@ -31,7 +31,7 @@ from relume.errors import (
 )
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
-from relume.jobs import webhook_message
+from relume.jobs import counting, webhook_message
 from relume.jobs.cache import ResultCache
 from relume.jobs.cancels import CancelListener
 from relume.jobs.files import result_key, staging_key, upload_key
@@ -40,7 +40,7 @@ from relume.jobs.monitor import JobMonitor
 from relume.jobs.repository import JobRepository
 from relume.jobs.service import CANCELLED_DETAIL
 from relume.pipeline import Pipeline, Restored, Written
-from relume.ports import Clock, Events, Fetcher, JobEvent, RunContext, Store
+from relume.ports import NO_METERS, Clock, Events, Fetcher, JobEvent, Meters, RunContext, Store
 from relume.recipes import build
 from relume.telemetry import logger
 
@@ -61,6 +61,7 @@ class _Done:
     made: Restored | Written
     report: list[dict[str, Any]]
     cache_key: str | None = None
+    cached: bool = False
 
 
 class Runner:
@@ -79,8 +80,10 @@ class Runner:
         lease: timedelta,
         keep_files: timedelta | None,
         cache: ResultCache | None = None,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._repository = repository
+        self._meters = meters
         self._store = store
         self._cache = cache
         self._events = events
@@ -94,9 +97,11 @@ class Runner:
 
     async def run(self, job_id: UUID) -> None:
         """Run a job if it is free to be claimed; otherwise do nothing."""
-        job = await self._repository.claim(job_id, self._clock.now(), self._lease)
+        now = self._clock.now()
+        job = await self._repository.claim(job_id, now, self._lease)
         if job is None:
             return
+        counting.claimed(self._meters, job, now)
         log.info("restore.started", job_id=str(job.id), run=job.runs)
         try:
             await self._run_claimed(job)
@@ -115,7 +120,7 @@ class Runner:
 
     async def _run_claimed(self, job: Job) -> None:
         """Ends the job, whatever happens in it; only faults of the database or the disk leave it unfinished."""
-        run = JobMonitor(job, self._repository, self._events, self._clock, self._lease, self._cancels)
+        run = self._monitor(job)
         try:
             async with run as context:
                 done = await self._work(job, context)
@@ -137,6 +142,11 @@ class Runner:
             log.exception("job.fault", job_id=str(job.id))
             await self._fail(job, run, InternalError(), cause=error)
 
+    def _monitor(self, job: Job) -> JobMonitor:
+        return JobMonitor(
+            job, self._repository, self._events, self._clock, self._lease, self._cancels, self._meters
+        )
+
     async def _work(self, job: Job, context: RunContext) -> _Done:
         if job.cancel_requested:
             raise JobCancelled(CANCELLED_DETAIL)
@@ -148,7 +158,7 @@ class Runner:
         data = await self._input(job, context)
         key = self._cache.key(job, recipe, data) if self._cache else None
         if self._cache and key and (cached := await self._cache.find(key)):
-            return _Done(cached.restored, cached.report, key)
+            return _Done(cached.restored, cached.report, key, cached=True)
         accepted = replace(self._limits, formats=frozenset(ImageFormat))  # It was checked when it came.
         return _done(await self._pipeline.run(data, recipe, accepted, context), key)
 
@@ -195,6 +205,7 @@ class Runner:
             job,
             run,
             status=JobStatus.SUCCEEDED,
+            cached=done.cached,
             staged_key=staged,
             result_key=final,
             result_format=restored.format,
@@ -223,6 +234,7 @@ class Runner:
         code: str | None = None,
         detail: str | None = None,
         error: Exception | None = None,
+        cached: bool = False,
         **values: Any,
     ) -> None:
         now = self._clock.now()
@@ -235,7 +247,9 @@ class Runner:
             "progress": run.reached,
         } | values
         message = webhook_message.for_end(job, ended, now)
-        await self._repository.finish(job, message, attempts=run.attempts, **ended)
+        costs = await self._repository.finish(job, message, attempts=run.attempts, **ended)
+        run.count(costs)
+        counting.ended(self._meters, job, ended, cached=cached)
         progress = 1.0 if status is JobStatus.SUCCEEDED else run.reached
         self._events.publish(JobEvent(job.id, status, progress))
         duration_ms = round((now - (job.started_at or now)).total_seconds() * 1000)

@@ -12,21 +12,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from relume.errors import Conflict, Expired, IdempotencyMismatch, NotFound
+from relume.errors import Conflict, Expired, IdempotencyMismatch, NotFound, QuotaExceeded
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
-from relume.jobs import webhook_message
+from relume.jobs import counting, webhook_message
 from relume.jobs.cancels import wish
 from relume.jobs.files import upload_key
 from relume.jobs.models import IdempotencyKey, Job, JobStatus
 from relume.jobs.repository import JobRepository, KeyTaken
+from relume.metrics import REFUSALS
 from relume.pipeline import Pipeline
-from relume.ports import Clock, Events, JobEvent, Queue, Store
+from relume.ports import NO_METERS, Clock, Events, JobEvent, Meters, Queue, Store
 from relume.recipes import Recipe
 from relume.telemetry import logger
 
 log = logger(__name__)
 
+ADDRESS_PREFIX = "address-"
+"""Begins the names of clients that are known by their address alone."""
 CANCELLED_DETAIL = "The job was cancelled."
 
 
@@ -80,7 +83,9 @@ class JobService:
         clock: Clock,
         limits: Limits,
         keep_files: timedelta | None,
+        meters: Meters = NO_METERS,
     ) -> None:
+        self._meters = meters
         self.repository = repository
         self._store = store
         self._queue = queue
@@ -93,19 +98,32 @@ class JobService:
     async def submit(self, submission: Submission) -> Job:
         """Accept a job: when this returns, the job survives the death of any process.
 
-        Raises the image's faults, and IdempotencyMismatch.
+        Raises the image's faults, IdempotencyMismatch and QuotaExceeded.
         """
+        try:
+            return await self._submit(submission)
+        except QuotaExceeded:
+            self._meters.count(REFUSALS, reason=QuotaExceeded.code)
+            raise
+
+    async def _submit(self, submission: Submission) -> Job:
         if earlier := await self._earlier(submission):
             return earlier
+        await self.repository.check_quota(submission.client, self._clock.now())
         job = self._new_job(submission)
         if submission.data is not None:
             await self._keep_input(job, submission.data, submission.formats)
         try:
             await self.repository.add(job, self._key(submission, job))
-        except KeyTaken:
+        except (KeyTaken, QuotaExceeded) as error:
             if job.input_key:
                 await self._store.delete([job.input_key])
-            return await self._earlier(submission) or await self.submit(submission)
+            if earlier := await self._earlier(submission):  # An equal request was quicker.
+                return earlier
+            if isinstance(error, QuotaExceeded):
+                raise
+            return await self._submit(submission)
+        counting.accepted(self._meters, job)
         log.info("restore.requested", job_id=str(job.id), model_id=job.model_id, contract=job.contract)
         self._queue.enqueue(job.id, job.lane)
         return job
@@ -154,6 +172,7 @@ class JobService:
         }
         message = webhook_message.for_end(job, ended, now)
         if await self.repository.cancel_queued(job_id, message, **ended):
+            counting.ended(self._meters, job, ended)
             log.info("restore.cancelled", job_id=str(job_id))
             self._events.publish(JobEvent(job_id, JobStatus.CANCELLED, job.progress))
         elif await self.repository.request_cancel(job_id):
@@ -249,7 +268,10 @@ class JobService:
 
 
 def _scope(submission: Submission) -> str:
-    return submission.client or "open"
+    """Keys belong to an API key. An address is no owner: a phone that repeats a request may have another one."""
+    if submission.client is None or submission.client.startswith(ADDRESS_PREFIX):
+        return "open"
+    return submission.client
 
 
 def _after(now: datetime, seconds: float | None) -> datetime | None:

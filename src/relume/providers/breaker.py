@@ -17,8 +17,11 @@ class Breaker:
     In the memory of one process: each process finds out for itself.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, on_open: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
+        self._on_open = on_open
         self._calls: deque[tuple[float, bool]] = deque()
         self._opened_at: float | None = None
         self._trial_running = False
@@ -41,15 +44,21 @@ class Breaker:
         now = self._clock()
         if self._opened_at is not None:
             self._trial_running = False
-            self._opened_at = None if succeeded else now
+            self._opened_at = None
             self._calls.clear()
+            if not succeeded:
+                self._open(now)
             return
         self._calls.append((now, succeeded))
         while self._calls and now - self._calls[0][0] > WINDOW_SECONDS:
             self._calls.popleft()
         failed = sum(not good for _, good in self._calls)
         if len(self._calls) >= LEAST_CALLS and 2 * failed > len(self._calls):
-            self._opened_at = now
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self._opened_at = now
+        self._on_open()
 
     def release(self) -> None:
         """A call ended without saying anything of the provider: the client cancelled it."""

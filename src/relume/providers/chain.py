@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -78,10 +78,18 @@ class Patience:
 class Breakers:
     """The breakers of a process, by provider and kind of task: a dead Space closes no living model."""
 
+    on_open: Callable[[str, str], None] = lambda _provider, _task: None
+    """Called with provider and task whenever one of them opens."""
     _all: dict[tuple[str, str], Breaker] = field(default_factory=dict)
 
     def of(self, provider: str, task: str) -> Breaker:
-        return self._all.setdefault((provider, task), Breaker())
+        if (provider, task) not in self._all:
+            self._all[provider, task] = Breaker(on_open=lambda: self.on_open(provider, task))
+        return self._all[provider, task]
+
+    def states(self) -> dict[tuple[str, str], str]:
+        """The state of each breaker that has been used, by provider and task."""
+        return {key: breaker.state for key, breaker in self._all.items()}
 
     def open_tasks(self, provider: str) -> list[str]:
         """The kinds of task for which a provider rests now, or is on trial."""
@@ -148,7 +156,8 @@ class Chain:
         for behind, provider in zip(reversed(range(len(candidates))), candidates, strict=True):
             try:
                 turn_ends = await _turn_ends(provider, behind, context)
-                result = await self._ask(provider, task, photo, context, turn_ends)
+                told = _standing_in(context) if causes else context
+                result = await self._ask(provider, task, photo, told, turn_ends)
             except _ENDS_THE_RUN:
                 raise
             except RelumeError as error:
@@ -264,6 +273,11 @@ async def _turn_ends(provider: Provider, behind: int, context: RunContext) -> fl
             raise ProviderTimeout("There was no time left to ask it.")
         seconds = _LEAST_SECONDS
     return now + seconds
+
+
+def _standing_in(context: RunContext) -> RunContext:
+    """A context whose attempts say that another provider had failed before."""
+    return replace(context, on_attempt=lambda attempt: context.on_attempt(replace(attempt, fallback=True)))
 
 
 async def _pause(seconds: float, task: Task, context: RunContext) -> None:

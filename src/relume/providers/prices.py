@@ -13,9 +13,20 @@ class ModelPrice(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    title: str = ""
+    """The name users know it by."""
+    seconds: str = ""
+    """How long it usually takes, in words for people. Costs are reckoned from `usual_seconds`."""
     usd_per_run: NonNegativeFloat | None = None
     hardware: str | None = None
     usual_seconds: NonNegativeFloat | None = None
+
+
+class FreeService(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    seconds: str
 
 
 class PriceTable(BaseModel):
@@ -26,6 +37,8 @@ class PriceTable(BaseModel):
     unlisted_hardware: str
     """Models that are not listed are counted as if they ran on this: rather too dear than too cheap."""
     models: dict[str, ModelPrice]
+    free: list[FreeService]
+    """Counted as free, and told beside the others."""
 
 
 @cache

@@ -22,6 +22,7 @@ from relume.errors import (
     KeyMissing,
     KeyWrong,
     NotFound,
+    QuotaExceeded,
     RateLimited,
     RestoreDisabled,
     UnknownModel,
@@ -96,6 +97,7 @@ _RESTORE_ERRORS = (
     ImageTooLarge,
     UnsupportedFormat,
     RateLimited,
+    QuotaExceeded,
     InternalError,
     RestoreDisabled,
 )
