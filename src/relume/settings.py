@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from relume.errors import SettingsError, UnknownModel
+from relume.picture_models import ANY_MODEL, PICTURE_MODELS, REFERENCE
 from relume.recipes import find
 
 FILES = (Path(".env"), Path("config.env"))
@@ -68,6 +69,13 @@ def _model(value: str) -> str:
     return value
 
 
+def _picture_models(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if name != ANY_MODEL and not REFERENCE.fullmatch(name):
+            raise ValueError(f"'{name}' must look like owner/name or owner/name:version, or be {ANY_MODEL}")
+    return value
+
+
 def _webhook_secret(value: SecretStr) -> SecretStr:
     prefix, _, key = value.get_secret_value().partition("_")
     try:
@@ -81,6 +89,7 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+ModelList = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_picture_models)]
 ProviderOrder = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_providers)]
 
 
@@ -101,6 +110,7 @@ class Settings(BaseModel):
     # What does the work
     provider: str = "auto"
     model_default: Annotated[str, AfterValidator(_model)] = "restoration/gfpgans-1.4"
+    generation_models: ModelList = tuple(PICTURE_MODELS)
     chain_restore_faces: ProviderOrder = ("replicate", "cog", "local", "builtin")
     chain_upscale: ProviderOrder = ("replicate", "huggingface", "cog", "local", "builtin")
     chain_cartoonify: ProviderOrder = ("replicate", "huggingface", "builtin")

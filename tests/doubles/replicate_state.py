@@ -11,11 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from relume.providers.replicate_models import (
-    FLUX_SCHNELL,
-    MODELS,
-    STABLE_DIFFUSION,
-)
+from relume.picture_models import FLUX_SCHNELL, STABLE_DIFFUSION
+from relume.providers.replicate_models import MODELS
 from tests.doubles import pictures
 from tests.doubles.script import Call, Fault, Plan, Received
 

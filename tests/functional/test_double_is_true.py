@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from relume.providers.replicate_models import FLUX_SCHNELL, GFPGAN, MODELS, REAL_ESRGAN
+from relume.picture_models import FLUX_SCHNELL
+from relume.providers.replicate_models import GFPGAN, MODELS, REAL_ESRGAN
 from tests import photos
 from tests.doubles.replicate import ReplicateDouble
 from tests.doubles.script import Fault, Plan

@@ -7,13 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from relume.picture_models import FLUX_SCHNELL, PICTURE_MODELS, STABLE_DIFFUSION
 from relume.tasks import Cartoonify, RestoreFaces, Task, TextToImage, Upscale
 
 GFPGAN = "tencentarc/gfpgan"
 REAL_ESRGAN = "nightmareai/real-esrgan"
 VTOONIFY = "412392713/vtoonify"
-FLUX_SCHNELL = "black-forest-labs/flux-schnell"
-STABLE_DIFFUSION = "stability-ai/stable-diffusion"
 
 _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([0-9a-f]{64}))?", re.ASCII)
 
@@ -41,11 +40,7 @@ MODELS = {
         ),
         HostedModel(VTOONIFY, "VToonify", "54daf6387dc7c4d41ed5238e28e06277a6ee9027af5cd16486b7e0c261ba2522"),
         HostedModel(FLUX_SCHNELL, "FLUX schnell"),
-        HostedModel(
-            STABLE_DIFFUSION,
-            "Stable Diffusion",
-            "ac732df83cea7fff18b8472768c88ad041fa750ff7682a21affe81863cbe77e4",
-        ),
+        HostedModel(STABLE_DIFFUSION, "Stable Diffusion", PICTURE_MODELS[STABLE_DIFFUSION].version),
     )
 }
 """Pinned, so that a result can be made again, and a new version cannot change what users get overnight."""

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from relume.picture_models import FLUX_SCHNELL
 from relume.providers.prices import estimate, price_table, settle
-from relume.providers.replicate_models import FLUX_SCHNELL, GFPGAN, MODELS, REAL_ESRGAN
+from relume.providers.replicate_models import GFPGAN, MODELS, REAL_ESRGAN
 
 
 @pytest.mark.parametrize("model", MODELS)
