@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from relume import __version__
 from relume.http import dashboard, files, operations, problems
-from relume.http.contracts import mobile, restore_url, v1
+from relume.http.contracts import generate, mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
 from relume.settings import Settings
 from relume.wiring import build_services
@@ -58,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(restore_url.router(services, gate))
     app.include_router(mobile.router(services, gate))
     app.include_router(v1.router(services, gate))
+    app.include_router(generate.router(services, gate))
+    app.include_router(generate.media_router(services))
     app.include_router(files.router(services.jobs))
     app.include_router(operations.router(services, gate))
     dashboard.install(app)
