@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from relume.errors import (
-    AllProvidersFailed,
     ImageMissing,
     InternalError,
     InvalidInput,
@@ -22,6 +21,13 @@ from relume.errors import (
     NoProvider,
     RateLimited,
     RelumeError,
+)
+from relume.http.contracts.mobile_docs import (
+    PHOTO_FAILURES,
+    STATUSES,
+    WORD_FAILURES,
+    photo_body,
+    prompt_body,
 )
 from relume.http.gate import Gate
 from relume.http.uploads import idempotency_key, read_json
@@ -136,7 +142,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
         "/api/ai/fix-old-photo",
         summary="Restore a portrait",
         dependencies=photo_work,
-        openapi_extra=_documented(version={"enum": list(VERSIONS), "default": "v1.3"}),
+        responses=PHOTO_FAILURES,
+        openapi_extra=photo_body(version={"enum": list(VERSIONS), "default": "v1.3"}),
     )
     async def fix_old_photo(request: Request) -> Response:
         body = await read_json(request, services.settings.max_image_bytes)
@@ -147,7 +154,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
         "/api/ai/hd-image",
         summary="Enlarge a photo",
         dependencies=photo_work,
-        openapi_extra=_documented(scale={"enum": [2, 4], "default": 4}),
+        responses=PHOTO_FAILURES,
+        openapi_extra=photo_body(scale={"enum": [2, 4], "default": 4}),
     )
     async def hd_image(request: Request) -> Response:
         body = await read_json(request, services.settings.max_image_bytes)
@@ -157,7 +165,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
         "/api/ai/cartoonify",
         summary="Turn a photo into a cartoon",
         dependencies=photo_work,
-        openapi_extra=_documented(style={"enum": list(services.catalog.cartoon_styles)}),
+        responses=PHOTO_FAILURES,
+        openapi_extra=photo_body(style={"enum": list(services.catalog.cartoon_styles)}),
     )
     async def cartoonify(request: Request) -> Response:
         body = await read_json(request, services.settings.max_image_bytes)
@@ -169,7 +178,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
         "/api/huggingface/text-generation",
         summary="Text from a prompt",
         dependencies=word_work,
-        openapi_extra=_prompted(
+        responses=WORD_FAILURES,
+        openapi_extra=prompt_body(
             max_new_tokens={"type": "integer"}, temperature={"type": "number"}, model={"type": "string"}
         ),
     )
@@ -187,7 +197,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
         "/api/huggingface/text-to-image",
         summary="A picture from a prompt",
         dependencies=word_work,
-        openapi_extra=_prompted(
+        responses=WORD_FAILURES,
+        openapi_extra=prompt_body(
             width={"type": "integer"},
             height={"type": "integer"},
             model={"type": "string"},
@@ -215,7 +226,7 @@ def _failure(error: RelumeError, job: Job | None = None) -> JSONResponse:
     headers = {}
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.extra["retry_after_seconds"])
-    status = 502 if isinstance(error, AllProvidersFailed) else error.status
+    status = STATUSES.get(type(error), error.status)
     return JSONResponse(told, status_code=status, headers=headers)
 
 
@@ -291,17 +302,3 @@ def _number(body: dict[str, Any], name: str, least: float, most: float, default:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise InvalidParameter(f"{name} must be a number from {least:g} to {most:g}.")
     return float(value)
-
-
-def _documented(**options: dict[str, Any]) -> dict[str, Any]:
-    image = {"type": "string", "description": "base64, with or without a data: prefix"}
-    return _body({"image": image, **options}, required="image")
-
-
-def _prompted(**options: dict[str, Any]) -> dict[str, Any]:
-    return _body({"prompt": {"type": "string"}, **options}, required="prompt")
-
-
-def _body(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
-    schema = {"type": "object", "required": [required], "properties": properties}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
