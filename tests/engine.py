@@ -181,7 +181,7 @@ def build_engine(
 ) -> Engine:
     clock, provider, fetcher, queue = HandClock(), ScriptedProvider(), MemoryFetcher(), QuietQueue()
     events = MemoryEvents(quiet_seconds=0.05)
-    store = FolderStore({"uploads": folder / "uploads", "results": folder / "results"})
+    store = FolderStore({area: folder / area for area in ("uploads", "results", "media", "metadata")})
     repository = JobRepository(database, quota)
     meters = MemoryMeters()
     patience = Patience(attempts=1)

@@ -33,6 +33,8 @@ CARTOON_MODEL = "mobile/cartoonify"
 PICTURE_MODEL = "mobile/text-to-image"
 TEXT_MODEL = "mobile/text-generation"
 """Contract B's, one for each path."""
+GENERATION_MODEL = "generation/text-to-image"
+"""Contract E's. Its parameters name the model that draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,14 @@ MODELS: dict[str, ModelCard] = {
             title="Picture from a prompt",
             description="Makes a picture from words.",
             make_tasks=lambda _scale, asked: (TextToImage(**asked),),
+            scales=(1,),
+            listed=False,
+        ),
+        ModelCard(
+            id=GENERATION_MODEL,
+            title="Media from a prompt",
+            description="Makes a picture from words, by the model that is asked for.",
+            make_tasks=lambda _scale, asked: (TextToImage(**asked, exact_model=True),),
             scales=(1,),
             listed=False,
         ),

@@ -154,6 +154,8 @@ class Settings(BaseModel):
     database_url_sync: str | None = None
     result_cache_enabled: bool = True
     result_ttl_minutes: float = Field(60, ge=0)
+    media_ttl_minutes: float | None = Field(None, ge=0)
+    metadata_ttl_minutes: float = Field(0, ge=0)
     janitor_interval_minutes: float = Field(30, gt=0)
 
     # How it runs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,28 @@ class TextToImage:
     height: int = 1024
     model: str | None = None
     """`owner/name[:version]`, or None for the provider's default."""
+    exact_model: bool = False
+    """Whether `model` is Replicate's, and only who has that same model may draw: no other one, and no mock."""
     seed: int | None = None
+    negative_prompt: str | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+    go_fast: bool | None = None
+    """Whether to trade some quality for speed, where a model can."""
+    output_format: str | None = None
+    """What the model is to encode its picture as. The result is a PNG all the same."""
+
+    def options(self) -> dict[str, Any]:
+        """What is asked for of how the model works, by the names that models share; nothing that is unset."""
+        named = {
+            "seed": self.seed,
+            "negative_prompt": self.negative_prompt,
+            "num_inference_steps": self.num_inference_steps,
+            "guidance_scale": self.guidance_scale,
+            "scheduler": self.scheduler,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

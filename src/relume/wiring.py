@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from relume.fetch import UrlFetcher
 from relume.imaging.limits import Limits
 from relume.jobs.cache import ResultCache
 from relume.jobs.figures import Figures
-from relume.jobs.files import RESULTS, UPLOADS
+from relume.jobs.files import MEDIA, METADATA, RESULTS, UPLOADS
 from relume.jobs.janitor import Janitor
 from relume.jobs.keys import KeyRing
 from relume.jobs.pulse import Pulse
@@ -142,6 +143,7 @@ def build_services(settings: Settings) -> Services:
         limits=limits,
         lease=timedelta(seconds=settings.lease_seconds),
         keep_files=keep_files,
+        keep_media=_keep_media(settings),
         cache=_cache(settings, repository, store, catalog),
         meters=meters,
     )
@@ -171,7 +173,13 @@ def build_services(settings: Settings) -> Services:
         ),
         keys=KeyRing(database, clock),
         queue=queue,
-        janitor=Janitor(repository, store, clock, timedelta(minutes=settings.janitor_interval_minutes)),
+        janitor=Janitor(
+            repository,
+            store,
+            clock,
+            timedelta(minutes=settings.janitor_interval_minutes),
+            keep_metadata=timedelta(minutes=settings.metadata_ttl_minutes) or None,
+        ),
         fetcher=fetcher,
         policy=policy,
         webhooks=_webhooks(settings, repository, policy, clock, meters),
@@ -193,14 +201,35 @@ async def opened_keys(settings: Settings) -> AsyncIterator[KeyRing]:
         await database.close()
 
 
+_FOLDER_OF = {
+    UPLOADS: "UPLOAD_FOLDER",
+    RESULTS: "PROCESSED_FOLDER",
+    MEDIA: "STORAGE_PATH",
+    METADATA: "the folder 'metadata' beside STORAGE_PATH",
+}
+"""How the folders are named to an operator."""
+
+
 def storage_areas(settings: Settings) -> dict[str, Path]:
     """The folder of each storage area. A relative folder lies below STORAGE_DIR. Raises SettingsError."""
     root = settings.storage_folder
-    areas = {UPLOADS: root / settings.upload_folder, RESULTS: root / settings.processed_folder}
-    uploads, results = (folder.resolve() for folder in areas.values())
-    if uploads.is_relative_to(results) or results.is_relative_to(uploads):
-        raise SettingsError("UPLOAD_FOLDER and PROCESSED_FOLDER are wrong: neither may lie in the other.")
+    media = root / settings.storage_path
+    areas = {
+        UPLOADS: root / settings.upload_folder,
+        RESULTS: root / settings.processed_folder,
+        MEDIA: media,
+        METADATA: media.parent / METADATA,
+    }
+    for one, other in permutations(areas, 2):
+        if areas[one].resolve().is_relative_to(areas[other].resolve()):
+            names = f"{_FOLDER_OF[one]} and {_FOLDER_OF[other]}"
+            raise SettingsError(f"{names} are wrong: neither may lie in the other.")
     return areas
+
+
+def _keep_media(settings: Settings) -> timedelta | None:
+    own = settings.media_ttl_minutes
+    return timedelta(minutes=settings.result_ttl_minutes if own is None else own) or None
 
 
 def _cache(

@@ -45,3 +45,12 @@ def _png(image: Image.Image, **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG", **options)
     return out.getvalue()
+
+
+def encoded_as(data: bytes, extension: str) -> bytes:
+    """The same picture as a file of another kind: `png`, `webp` or `jpg`."""
+    if extension == "png":
+        return data
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).convert("RGB").save(out, "JPEG" if extension == "jpg" else extension)
+    return out.getvalue()

@@ -146,7 +146,9 @@ class ReplicateState:
         elif kind == "elsewhere":
             url = f"http://127.0.0.2:9/output/{self.keep_file(data, 'image/png')}"
         else:
-            url = f"{base_url}/output/{self.keep_file(data, 'image/png')}"
+            extension = str(prediction.input.get("output_format", "png"))
+            data = pictures.encoded_as(data, extension)
+            url = f"{base_url}/output/{self.keep_file(data, f'image/{extension}', extension)}"
         if kind == "object":
             return {"url": url}
         as_list = prediction.plan.as_list

@@ -20,6 +20,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from PIL import Image
 from pydantic import BaseModel
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -27,11 +28,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from relume import errors
 from relume.http import problems
 from relume.http.app import create_app
-from relume.http.contracts import restore_url, v1
+from relume.http.contracts import generate_answers, restore_url, v1
 from relume.http.health import DetailedHealth
 from relume.http.metrics import Counts
 from relume.http.operations import Health, Info
 from relume.jobs import models
+from relume.picture_models import PICTURE_MODELS, OneOf
 from relume.pipeline import TaskReport
 from relume.ports import StepReport
 from relume.settings import load_settings
@@ -107,6 +109,9 @@ def test_examples_have_the_shape_of_the_answers(page: str, what: str, example: A
         assert keys(example) == keys(expected)
     elif what.startswith("mobile."):
         assert what in MOBILE_ANSWERS
+    elif what.startswith("generate."):
+        answer: BaseModel = getattr(generate_answers, what.partition(".")[2]).model_validate(example)
+        assert answer.model_dump(mode="json", exclude_none=True) == example
     elif what == "Problem":
         assert example == problems.body(errors.ImageDimensions(example["detail"]))
     else:
@@ -184,6 +189,29 @@ async def test_answers_of_contract_b_are_the_documented_ones(tmp_path: Path, wha
     if what == "mobile.image":
         assert (told["source"], told["image"][:22]) == (documented["source"], documented["image"][:22])
     assert told.get("error") == documented.get("error")
+
+
+def test_the_python_example_of_a_generation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = read("docs/generate.md")
+    code = page.partition("<!-- run: generate -->")[2].split("```")[1].removeprefix("python\n")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    monkeypatch.setattr(names["time"], "sleep", lambda _seconds: None)
+    settings = load_settings(storage_dir=str(tmp_path), **MOCK_MODE)
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8000") as client:
+        drawn = names["draw"](client, "A lighthouse at dusk", aspect_ratio="16:9")
+        with Image.open(io.BytesIO(drawn)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (1360, 768))
+
+
+def test_the_parameters_of_each_model_are_documented() -> None:
+    page = read("docs/generate.md").partition("| parameter |")[2].partition("\n\n")[0]
+    for model in PICTURE_MODELS.values():
+        assert f"`{model.address}`" in page
+        for name, rule in model.options.items():
+            assert f"`{name}`" in page
+            choices = rule.choices if isinstance(rule, OneOf) else ()
+            assert [choice for choice in choices if str(choice).lower() not in page.lower()] == []
 
 
 def first_request() -> list[tuple[list[str], Any]]:

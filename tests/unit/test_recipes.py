@@ -10,6 +10,7 @@ from relume.errors import InvalidParameter, UnknownModel
 from relume.recipes import (
     CARTOON_MODEL,
     FIX_PHOTO_MODEL,
+    GENERATION_MODEL,
     MODELS,
     PICTURE_MODEL,
     RESTORE_URL_MODEL,
@@ -25,6 +26,7 @@ PARAMETERS = {
     CARTOON_MODEL: {"style": "comic"},
     PICTURE_MODEL: {"prompt": "a lake"},
     TEXT_MODEL: {"prompt": "Dear"},
+    GENERATION_MODEL: {"prompt": "a lake", "model": "black-forest-labs/flux-schnell"},
 }
 
 

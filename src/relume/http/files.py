@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+from uuid import UUID
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
@@ -9,11 +13,13 @@ from relume.errors import Conflict, Expired, NotFound
 from relume.http.ids import job_id_of
 from relume.http.problems import documented
 from relume.imaging.photo import ImageFormat
+from relume.jobs.files import is_media
 from relume.jobs.models import Job
 from relume.jobs.service import JobService
+from relume.ports import Store
 from relume.settings import Settings
 
-_TEXT = "txt"
+TEXT = "txt"
 _ONE_HOUR = "public, max-age=3600, immutable"
 
 
@@ -22,8 +28,40 @@ def result_url(job: Job, settings: Settings, request: Request) -> str | None:
     if job.result_format is None and job.result_text is None:
         return None
     base = settings.result_base_url or str(request.base_url).rstrip("/")
-    extension = ImageFormat(job.result_format).extension if job.result_format else _TEXT
-    return f"{base}/results/{job.id}.{extension}"
+    folder = "media" if is_media(job) else "results"
+    return f"{base}/{folder}/{job.id}.{extension_of(job)}"
+
+
+def extension_of(job: Job) -> str:
+    """Of the file that a result is served as: `png`, `jpg`, or `txt`."""
+    return ImageFormat(job.result_format).extension if job.result_format else TEXT
+
+
+async def served(
+    jobs: JobService, job_id: UUID, request: Request, *, as_attachment: bool = False
+) -> Response:
+    """A job's image, or 304 for those who have it. Raises NotFound, Conflict, Expired."""
+    job, size_bytes, chunks = await jobs.open_result(job_id)
+    kind = ImageFormat(str(job.result_format))
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Cache-Control": _ONE_HOUR,
+        "ETag": f'"{job.id}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    if as_attachment:
+        headers["Content-Disposition"] = f'attachment; filename="{job.id}.{kind.extension}"'
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers | {"Content-Length": "0"})
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=kind.media_type)
+    return StreamingResponse(chunks, headers=headers, media_type=kind.media_type)
+
+
+async def document(store: Store, key: str) -> dict[str, Any]:
+    """A JSON object that is kept as a file. Raises NotFound."""
+    found: dict[str, Any] = json.loads(await store.get(key))
+    return found
 
 
 def router(jobs: JobService) -> APIRouter:
@@ -45,22 +83,11 @@ def router(jobs: JobService) -> APIRouter:
     )
     async def result(name: str, request: Request) -> Response:
         stem, _, extension = name.rpartition(".")
-        if extension == _TEXT:
+        if extension == TEXT:
             return PlainTextResponse(await _text(stem), headers={"X-Content-Type-Options": "nosniff"})
-        job, size_bytes, chunks = await jobs.open_result(job_id_of(stem))
-        kind = ImageFormat(str(job.result_format))
-        if extension != kind.extension:
+        job = await jobs.get(job_id_of(stem))
+        if job.result_format is not None and extension != extension_of(job):
             raise NotFound("There is no such file.")
-        headers = {
-            "Content-Length": str(size_bytes),
-            "Cache-Control": _ONE_HOUR,
-            "ETag": f'"{job.id}"',
-            "X-Content-Type-Options": "nosniff",
-        }
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers | {"Content-Length": "0"})
-        if request.method == "HEAD":
-            return Response(headers=headers, media_type=kind.media_type)
-        return StreamingResponse(chunks, headers=headers, media_type=kind.media_type)
+        return await served(jobs, job.id, request)
 
     return routes

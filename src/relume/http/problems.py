@@ -33,36 +33,39 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _fault)
 
 
-def body(error: RelumeError) -> dict[str, Any]:
+def body(error: RelumeError, status: int | None = None) -> dict[str, Any]:
+    """`status` in place of the error's own, where a contract has another one for it."""
     return {
         "type": f"urn:relume:error:{error.code}",
         "title": error.title,
-        "status": error.status,
+        "status": status or error.status,
         "detail": error.detail,
         "code": error.code,
     }
 
 
-def response(error: RelumeError) -> JSONResponse:
+def response(error: RelumeError, status: int | None = None) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.extra["retry_after_seconds"])
     if isinstance(error, KeyMissing):
         headers["WWW-Authenticate"] = 'ApiKey header="X-API-KEY"'
-    return JSONResponse(body(error), status_code=error.status, headers=headers, media_type=MEDIA_TYPE)
+    told = body(error, status)
+    return JSONResponse(told, status_code=told["status"], headers=headers, media_type=MEDIA_TYPE)
 
 
-def documented(*errors: type[RelumeError]) -> dict[int | str, dict[str, Any]]:
+def documented(*errors: type[RelumeError], status: int | None = None) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses for the errors an endpoint can end in."""
     found: dict[int | str, dict[str, Any]] = {}
     for error in errors:
-        entry = found.setdefault(error.status, {"description": "", "content": {MEDIA_TYPE: {"examples": {}}}})
+        told = status or error.status
+        entry = found.setdefault(told, {"description": "", "content": {MEDIA_TYPE: {"examples": {}}}})
         entry["description"] = "; ".join(filter(None, (entry["description"], error.title)))
         entry["content"][MEDIA_TYPE]["schema"] = {"$ref": "#/components/schemas/Problem"}
         example = {
             "type": f"urn:relume:error:{error.code}",
             "title": error.title,
-            "status": error.status,
+            "status": told,
             "detail": "A sentence that says what was wrong and what is allowed.",
             "code": error.code,
         }
@@ -81,8 +84,12 @@ async def _relume_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    return response(of_validation(error))
+
+
+def of_validation(error: RequestValidationError) -> InvalidParameter:
     faults = [f"{_field(fault['loc'])}: {str(fault['msg']).rstrip('.')}." for fault in error.errors()]
-    return response(InvalidParameter(" ".join(faults)))
+    return InvalidParameter(" ".join(faults))
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -6,11 +6,16 @@ from uuid import UUID
 
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job
+from relume.recipes import GENERATION_MODEL
 
 UPLOADS = "uploads"
 RESULTS = "results"
-STAGING = f"{RESULTS}/staging"
-"""Below the results, so that publishing is a rename within one area."""
+MEDIA = "media"
+"""The results of contract E, which have a time of their own."""
+METADATA = "metadata"
+"""What is told of each of those, for longer than the picture itself is kept."""
+_STAGING = "staging"
+"""A folder of each area of results, so that publishing is a rename within that area."""
 
 
 def upload_key(job_id: UUID, kind: ImageFormat, lease_token: str | None = None) -> str:
@@ -19,12 +24,26 @@ def upload_key(job_id: UUID, kind: ImageFormat, lease_token: str | None = None) 
     return f"{UPLOADS}/{job_id}{part}.{kind.extension}"
 
 
-def staging_key(job_id: UUID, lease_token: str, kind: ImageFormat) -> str:
-    return f"{STAGING}/{job_id}.{lease_token}.{kind.extension}"
+def is_media(job: Job) -> bool:
+    """Whether a job's result is one of contract E's."""
+    return job.model_id == GENERATION_MODEL
 
 
-def result_key(job_id: UUID, kind: ImageFormat) -> str:
-    return f"{RESULTS}/{job_id}.{kind.extension}"
+def staging_key(job: Job, kind: ImageFormat) -> str:
+    """Of the run that has the lease: no other one writes there."""
+    return f"{_area(job)}/{_STAGING}/{job.id}.{job.lease_token}.{kind.extension}"
+
+
+def result_key(job: Job, kind: ImageFormat) -> str:
+    return f"{_area(job)}/{job.id}.{kind.extension}"
+
+
+def metadata_key(job_id: UUID) -> str:
+    return f"{METADATA}/{job_id}.json"
+
+
+def _area(job: Job) -> str:
+    return MEDIA if is_media(job) else RESULTS
 
 
 def owner(key: str) -> UUID | None:

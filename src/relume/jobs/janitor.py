@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from relume.errors import NotFound
-from relume.jobs.files import RESULTS, UPLOADS, all_keys, owner
+from relume.jobs.files import MEDIA, METADATA, RESULTS, UPLOADS, all_keys, owner
 from relume.jobs.models import Job
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import promote
@@ -26,11 +26,21 @@ _USAGE_AGE = timedelta(days=400)
 class Janitor:
     """Safe to run in several processes at once: every step may be repeated."""
 
-    def __init__(self, repository: JobRepository, store: Store, clock: Clock, interval: timedelta) -> None:
+    def __init__(
+        self,
+        repository: JobRepository,
+        store: Store,
+        clock: Clock,
+        interval: timedelta,
+        *,
+        keep_metadata: timedelta | None = None,
+    ) -> None:
+        """`keep_metadata` is how long the metadata of media are kept; None is for ever."""
         self._repository = repository
         self._store = store
         self._clock = clock
         self._interval = interval
+        self._keep_metadata = keep_metadata
 
     async def run_forever(self) -> None:
         while True:
@@ -42,6 +52,7 @@ class Janitor:
         chores = (
             self._promote,
             self._expire,
+            self._expire_metadata,
             self._remove_strays,
             self._remove_unfinished,
             self._forget_keys,
@@ -77,21 +88,29 @@ class Janitor:
             total += len(jobs)
         return total
 
+    async def _expire_metadata(self) -> int:
+        """Told from the files alone: each was written when its job ended."""
+        if self._keep_metadata is None:
+            return 0
+        old = await self._older_than(METADATA, self._clock.now() - self._keep_metadata)
+        await self._store.delete(old)
+        return len(old)
+
     async def _remove_strays(self) -> int:
         """Files that no job names: an upload whose row was never written, a result whose run lost its lease."""
         oldest_kept = self._clock.now() - _STRAY_AGE
         removed = 0
-        for area in (UPLOADS, RESULTS):
-            old = [
-                found.key
-                async for found in self._store.list_objects(f"{area}/")
-                if found.modified_at < oldest_kept
-            ]
+        for area in (UPLOADS, RESULTS, MEDIA):
+            old = await self._older_than(area, oldest_kept)
             for start in range(0, len(old), 500):
                 strays = await self._strays(old[start : start + 500])
                 await self._store.delete(strays)
                 removed += len(strays)
         return removed
+
+    async def _older_than(self, area: str, moment: datetime) -> list[str]:
+        objects = self._store.list_objects(f"{area}/")
+        return [found.key async for found in objects if found.modified_at < moment]
 
     async def _remove_unfinished(self) -> int:
         return await self._store.remove_unfinished(self._clock.now() - _STRAY_AGE)

@@ -118,6 +118,22 @@ class JobRepository:
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
+    async def attempt_counts(self, job_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How many attempts each of these jobs has made; those without any are left out."""
+        job_id = _c(AttemptRow.job_id)
+        query = select(job_id, func.count()).where(job_id.in_(job_ids)).group_by(job_id)
+        async with self._database.reading() as session:
+            return {row[0]: row[1] for row in (await session.execute(query)).all()}
+
+    async def page(self, status: JobStatus | None, *, limit: int, offset: int) -> tuple[int, list[Job]]:
+        """How many jobs there are (in one state), and a page of them, the newest first."""
+        chosen = [] if status is None else [_c(Job.status) == status]
+        number = select(func.count()).select_from(Job).where(*chosen)
+        newest = select(Job).where(*chosen).order_by(_c(Job.created_at).desc(), _c(Job.id).desc())
+        async with self._database.reading() as session:
+            total = (await session.execute(number)).scalar_one()
+            return total, list((await session.scalars(newest.limit(limit).offset(offset))).all())
+
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
         query = select(_c(Job.status), func.count()).group_by(_c(Job.status))

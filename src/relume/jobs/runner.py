@@ -34,7 +34,8 @@ from relume.imaging.photo import ImageFormat
 from relume.jobs import counting, webhook_message
 from relume.jobs.cache import ResultCache
 from relume.jobs.cancels import CancelListener
-from relume.jobs.files import result_key, staging_key, upload_key
+from relume.jobs.files import MEDIA, is_media, result_key, staging_key, upload_key
+from relume.jobs.metadata import keep_metadata
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.monitor import JobMonitor
 from relume.jobs.repository import JobRepository
@@ -79,9 +80,11 @@ class Runner:
         limits: Limits,
         lease: timedelta,
         keep_files: timedelta | None,
+        keep_media: timedelta | None = None,
         cache: ResultCache | None = None,
         meters: Meters = NO_METERS,
     ) -> None:
+        """How long files are kept after a job's end, and contract E's media; None is for ever."""
         self._repository = repository
         self._meters = meters
         self._store = store
@@ -94,6 +97,7 @@ class Runner:
         self._limits = limits
         self._lease = lease
         self._keep_files = keep_files
+        self._keep_media = keep_media
 
     async def run(self, job_id: UUID) -> None:
         """Run a job if it is free to be claimed; otherwise do nothing."""
@@ -190,7 +194,7 @@ class Runner:
         """The key of the result's file in its temporary place; empty for text, which is kept in the row."""
         if isinstance(restored, Written):
             return ""
-        staged = staging_key(job.id, str(job.lease_token), restored.format)
+        staged = staging_key(job, restored.format)
         await self._store.put(staged, restored.data)
         return staged
 
@@ -200,7 +204,7 @@ class Runner:
         if isinstance(restored, Written):
             await self._end(job, run, status=JobStatus.SUCCEEDED, result_text=restored.text, **told)
             return
-        final = result_key(job.id, restored.format)
+        final = result_key(job, restored.format)
         await self._end(
             job,
             run,
@@ -238,10 +242,11 @@ class Runner:
         **values: Any,
     ) -> None:
         now = self._clock.now()
+        keep = self._keep_media if is_media(job) else self._keep_files
         ended = {
             "status": status,
             "finished_at": now,
-            "files_expire_at": now + self._keep_files if self._keep_files else None,
+            "files_expire_at": now + keep if keep else None,
             "error_code": code,
             "error_detail": detail,
             "progress": run.reached,
@@ -268,7 +273,7 @@ def _done(made: Restored | Written, cache_key: str | None = None) -> _Done:
 
 
 async def promote(job_id: UUID, staged: str, final: str, store: Store, repository: JobRepository) -> None:
-    """Move a finished result to its final place. Repeating it does no harm.
+    """Move a finished result to its final place, and write down how media were made. Repeating it does no harm.
 
     A file system without an atomic "rename unless it exists" links and then unlinks: a process that dies in
     between leaves both names, and the final one is complete. Raises NotFound when the result is nowhere.
@@ -279,6 +284,8 @@ async def promote(job_id: UUID, staged: str, final: str, store: Store, repositor
         await store.size(final)
     except Conflict:
         await store.delete([staged])
+    if final.startswith(f"{MEDIA}/"):
+        await keep_metadata(job_id, store, repository)
     await repository.mark_promoted(job_id)
 
 

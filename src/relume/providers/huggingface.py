@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from relume.imaging.photo import Photo
+from relume.picture_models import picture_model
 from relume.ports import Result, RunContext
 from relume.providers.hosted import Wait
 from relume.providers.openai_compatible import OpenAICompatible
@@ -81,10 +82,19 @@ class HuggingFaceProvider:
                 return "a Space knows no styles"
             case Cartoonify():
                 return self._why_no_space(self._config.space_cartoonify, "HUGGINGFACE_SPACE_CARTOONIFY")
+            case TextToImage() if self._image_model(task) is None:
+                return "it does not have this model"
             case GenerateText() | TextToImage():
                 is_set = self._config.token or self._config.base_url
                 return None if is_set else "neither HUGGINGFACE_TOKEN nor HUGGINGFACE_BASE_URL is set"
         return f"it does no {task.name}"
+
+    def _image_model(self, task: TextToImage) -> str | None:
+        """What the wanted model is called here; None where only another one would answer to the name."""
+        if task.model is None:
+            return self._config.image_model
+        same = None if self._config.base_url or ":" in task.model else picture_model(task.model).huggingface
+        return same or (None if task.exact_model else task.model)
 
     def _why_no_space(self, space: str, setting: str) -> str | None:
         """A hosted Space is used only by those who have a token: a photo leaves nobody's machine unasked."""
@@ -110,7 +120,7 @@ class HuggingFaceProvider:
             model = task.model or self._config.text_model
             return self._result(model, text=await self._server.text(task, model, wait))
         if isinstance(task, TextToImage):
-            model = task.model or self._config.image_model
+            model = self._image_model(task) or self._config.image_model
             return self._result(model, photo=await self._drawn(task, model, wait))
         assert photo is not None  # noqa: S101 (the other tasks it supports are about a photo)
         return await self._through_space(task, photo, wait)

@@ -56,7 +56,7 @@ class InferenceProviders:
         client = InferenceClient(provider="auto", token=self._token, timeout=timeout_seconds)
         try:
             image = client.text_to_image(
-                task.prompt, model=model, width=task.width, height=task.height, seed=task.seed
+                task.prompt, model=model, width=task.width, height=task.height, **task.options()
             )
             return _encoded(image)
         except ProviderError:

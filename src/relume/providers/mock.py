@@ -47,15 +47,23 @@ class MockProvider:
     is_local = True
     needs_device = False
 
-    def __init__(self, mode: MockMode | None = None, *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        mode: MockMode | None = None,
+        *,
+        is_chosen: bool = False,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`is_chosen` says that the operator wants nobody else."""
         self._mode = mode
+        self._is_chosen = is_chosen
         self._rng = rng or random.Random()  # noqa: S311 (no secret depends on it)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         token = settings.replicate_api_token
         if token is None or token.get_secret_value() != MOCK_TOKEN:
-            return cls()
+            return cls(is_chosen=settings.provider == cls.name)
         return cls(
             MockMode(
                 settings.replicate_mock_delay_min,
@@ -66,7 +74,7 @@ class MockProvider:
 
     def supports(self, task: Task) -> bool:
         if isinstance(task, TextToImage):
-            return True
+            return self._mode is not None or self._is_chosen or not task.exact_model
         return self._mode is not None and isinstance(task, (*_PHOTO_TASKS, GenerateText))
 
     def estimate_usd(self, task: Task) -> float:

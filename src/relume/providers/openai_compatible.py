@@ -54,7 +54,6 @@ class OpenAICompatible:
 
     async def picture(self, task: TextToImage, model: str, wait: Wait) -> Photo:
         """A picture of exactly the wanted size. Raises ProviderError."""
-        seed = {} if task.seed is None else {"seed": task.seed}
         wanted = {
             "model": model,
             "prompt": task.prompt,
@@ -62,11 +61,11 @@ class OpenAICompatible:
             "size": f"{task.width}x{task.height}",
             "response_format": "b64_json",
         }
-        answer = await self._post("/v1/images/generations", wanted | seed, wait)
+        answer = await self._post("/v1/images/generations", wanted | task.options(), wait)
         if answer.status not in _NO_SUCH_PATH:
             data = self._decoded(_first(self._document(answer)))
         else:
-            parameters = {"width": task.width, "height": task.height} | seed
+            parameters = {"width": task.width, "height": task.height} | task.options()
             answer = await self._post("", {"inputs": task.prompt, "parameters": parameters}, wait)
             data = self._successful(answer).body
         return await wait.context.in_thread(lambda: drawn(data, task.width, task.height, self._service))

@@ -86,11 +86,12 @@ def _picture(task: TextToImage) -> Order | None:
     model = _named(task.model or FLUX_SCHNELL)
     if model is None:
         return None
-    asked: dict[str, Any] = {"prompt": task.prompt}
-    if task.seed is not None:
-        asked["seed"] = task.seed
+    asked: dict[str, Any] = {"prompt": task.prompt} | task.options()
+    if task.go_fast is not None:
+        asked["go_fast"] = task.go_fast
     if model.address.startswith("black-forest-labs/"):
-        asked |= {"aspect_ratio": _nearest_ratio(task.width, task.height), "output_format": "png"}
+        ratio = _nearest_ratio(task.width, task.height)
+        asked |= {"aspect_ratio": ratio, "output_format": task.output_format or "png"}
         if model.address == FLUX_SCHNELL:
             is_small = task.width * task.height <= _FLUX_QUARTER_PIXELS
             asked |= {"num_outputs": 1, "megapixels": "0.25" if is_small else "1"}

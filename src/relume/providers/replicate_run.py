@@ -27,6 +27,8 @@ from relume.telemetry import logger
 log = logger(__name__)
 
 _DOWNLOAD_TRIES = 3
+_TICK_SECONDS = 0.25
+"""How soon a cancel is noticed while there is nothing to do but wait."""
 _STARTING, _PROCESSING, _FINISHED = 0.05, 0.2, 0.9
 """Where the progress of a task stands at these points of a run."""
 
@@ -177,7 +179,7 @@ class ReplicateRun:
         """Sleep, and notice a cancel meanwhile: a provider may ask for half a minute."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, self.pace.longest_seconds))
+            await asyncio.sleep(min(left, _TICK_SECONDS))
             self._tell(self.reached)
 
     async def _copy(self, url: str) -> bytes:

@@ -27,7 +27,15 @@ from tests.doubles.openai import JSON
 from tests.loopback import Loopback
 from tests.photos import encoded
 
-PICTURE = TextToImage("a lighthouse", width=96, height=64, seed=7)
+PICTURE = TextToImage(
+    "a lighthouse",
+    width=96,
+    height=64,
+    seed=7,
+    negative_prompt="people",
+    num_inference_steps=4,
+    guidance_scale=2.5,
+)
 
 
 class TestInferenceProviders:
@@ -63,7 +71,8 @@ class TestInferenceProviders:
         assert result.model == self.MODEL
         asked = server.requests[-1]
         assert asked.headers["authorization"] == "Bearer hf_secret"
-        assert json.loads(asked.body)["parameters"] == {"width": 96, "height": 64, "seed": 7}
+        assert json.loads(asked.body)["parameters"] == {"width": 96, "height": 64} | PICTURE.options()
+        assert set(PICTURE.options()) == {"seed", "negative_prompt", "num_inference_steps", "guidance_scale"}
 
     @pytest.mark.parametrize(
         ("status", "error"),

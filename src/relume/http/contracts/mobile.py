@@ -15,12 +15,11 @@ from relume.http.contracts.mobile_body import (
     choice,
     model,
     number,
-    photo_body,
     photo_of,
     prompt,
-    prompted_body,
     whole,
 )
+from relume.http.contracts.mobile_docs import PHOTO_FAILURES, WORD_FAILURES, photo_body, prompt_body
 from relume.http.gate import Gate
 from relume.http.uploads import idempotency_key, read_json
 from relume.imaging.photo import ImageFormat
@@ -65,6 +64,7 @@ def _add_photo_endpoints(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
         "/api/ai/fix-old-photo",
         summary="Restore a portrait",
         dependencies=[Depends(gate.admit_job)],
+        responses=PHOTO_FAILURES,
         openapi_extra=photo_body(version={"enum": list(VERSIONS), "default": "v1.3"}),
     )
     async def fix_old_photo(request: Request) -> Response:
@@ -76,6 +76,7 @@ def _add_photo_endpoints(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
         "/api/ai/hd-image",
         summary="Enlarge a photo",
         dependencies=[Depends(gate.admit_job)],
+        responses=PHOTO_FAILURES,
         openapi_extra=photo_body(scale={"enum": [2, 4], "default": 4}),
     )
     async def hd_image(request: Request) -> Response:
@@ -86,6 +87,7 @@ def _add_photo_endpoints(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
         "/api/ai/cartoonify",
         summary="Turn a photo into a cartoon",
         dependencies=[Depends(gate.admit_job)],
+        responses=PHOTO_FAILURES,
         openapi_extra=photo_body(style={"enum": list(catalog.cartoon_styles)}),
     )
     async def cartoonify(request: Request) -> Response:
@@ -100,7 +102,8 @@ def _add_text_generation(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
         "/api/huggingface/text-generation",
         summary="Text from a prompt",
         dependencies=[Depends(gate.limit_rate)],
-        openapi_extra=prompted_body(
+        responses=WORD_FAILURES,
+        openapi_extra=prompt_body(
             max_new_tokens={"type": "integer"}, temperature={"type": "number"}, model={"type": "string"}
         ),
     )
@@ -123,7 +126,8 @@ def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
         "/api/huggingface/text-to-image",
         summary="A picture from a prompt",
         dependencies=[Depends(gate.limit_rate)],
-        openapi_extra=prompted_body(
+        responses=WORD_FAILURES,
+        openapi_extra=prompt_body(
             width={"type": "integer"},
             height={"type": "integer"},
             model={"type": "string"},

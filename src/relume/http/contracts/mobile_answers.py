@@ -10,7 +10,8 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from relume.errors import AllProvidersFailed, InternalError, RateLimited, RelumeError
+from relume.errors import InternalError, RelumeError
+from relume.http.contracts.mobile_docs import STATUSES
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job
 from relume.telemetry import logger
@@ -60,9 +61,9 @@ def failure(error: RelumeError, job: Job | None = None) -> JSONResponse:
     if job is not None:
         told["job_id"] = str(job.id)
     headers = {}
-    if isinstance(error, RateLimited):
-        headers["Retry-After"] = str(error.extra["retry_after_seconds"])
-    status = 502 if isinstance(error, AllProvidersFailed) else error.status
+    if (wait_seconds := error.extra.get("retry_after_seconds")) is not None:
+        headers["Retry-After"] = str(wait_seconds)
+    status = STATUSES.get(type(error), error.status)
     return JSONResponse(told, status_code=status, headers=headers)
 
 

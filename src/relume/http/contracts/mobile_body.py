@@ -81,17 +81,3 @@ def number(body: dict[str, Any], name: str, least: float, most: float, default: 
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise InvalidParameter(f"{name} must be a number from {least:g} to {most:g}.")
     return float(value)
-
-
-def photo_body(**options: dict[str, Any]) -> dict[str, Any]:
-    image = {"type": "string", "description": "base64, with or without a data: prefix"}
-    return _body({"image": image, **options}, required="image")
-
-
-def prompted_body(**options: dict[str, Any]) -> dict[str, Any]:
-    return _body({"prompt": {"type": "string"}, **options}, required="prompt")
-
-
-def _body(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
-    schema = {"type": "object", "required": [required], "properties": properties}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
