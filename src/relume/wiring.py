@@ -86,6 +86,7 @@ class Services:
     async def start(self) -> None:
         await self.database.upgrade()
         await self.queue.start()
+        await self.pulse.beat()  # Who asks for the health at once finds this process alive.
         self._spawn(self.pulse.run_forever())
         self._spawn(self.janitor.run_forever())
         if self.webhooks is not None:
