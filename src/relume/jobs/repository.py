@@ -188,11 +188,10 @@ class JobRepository:
         delivery_values = _values(delivery) if delivery else None
 
         def work(session: Session) -> bool:
-            is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
             for attempt in attempts:
                 _keep(session, attempt)
+            is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
             if is_owner:
-                session.execute(_SUM_COST, {"job_id": job.id})
                 session.execute(_FORGET_RUNS, {"job_id": job.id})
                 if delivery_values is not None:
                     session.execute(_ADD_DELIVERY, delivery_values)
@@ -401,17 +400,15 @@ _PROGRESS = (
     )
 )
 _SET_OWNED = update(_table(Job)).where(*_LEASED)
-_FINISH = _SET_OWNED.values(lease_token=None, lease_until=None, step=None)
-_PROMOTED = update(_table(Job)).where(_jobs.id == bindparam("promoted_id")).values(staged_key=None)
-_SUM_COST = (
-    update(_table(Job))
-    .where(_jobs.id == bindparam("job_id"))
-    .values(
-        cost_usd=select(func.coalesce(func.sum(_attempts.cost_usd), 0.0))
-        .where(_attempts.job_id == bindparam("job_id"))
-        .scalar_subquery()
-    )
+_FINISH = _SET_OWNED.values(
+    lease_token=None,
+    lease_until=None,
+    step=None,
+    cost_usd=select(func.coalesce(func.sum(_attempts.cost_usd), 0.0))
+    .where(_attempts.job_id == bindparam("owned_id"))
+    .scalar_subquery(),
 )
+_PROMOTED = update(_table(Job)).where(_jobs.id == bindparam("promoted_id")).values(staged_key=None)
 _ADD_ATTEMPT = insert(_table(AttemptRow))
 _IS_PAID = (
     select(literal(1))
