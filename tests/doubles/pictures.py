@@ -43,7 +43,7 @@ def _opened(source: bytes) -> Image.Image:
 
 def _png(image: Image.Image, **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, "PNG", **options)
+    image.save(out, "PNG", compress_level=1, **options)
     return out.getvalue()
 
 

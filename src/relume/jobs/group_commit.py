@@ -65,7 +65,8 @@ class GroupCommit:
             try:
                 await self._commit_together(group)
             except BaseException:
-                for member in (*group, *self._waiting):  # This process stops.
+                left, self._waiting = (*group, *self._waiting), []
+                for member in left:  # This process stops.
                     member.done.cancel()
                 raise
 

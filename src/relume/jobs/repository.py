@@ -227,10 +227,9 @@ class JobRepository:
         delivery_values = _values(delivery) if delivery else None
 
         def work(session: Session) -> tuple[bool, list[float]]:
-            is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
             costs = [_keep(session, attempt) for attempt in attempts]
+            is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
             if is_owner:
-                session.execute(_SUM_COST, {"job_id": job.id})
                 self._quota.charge(session, job, _cost_of(job))
                 session.execute(_FORGET_RUNS, {"job_id": job.id})
                 if delivery_values is not None:
@@ -448,17 +447,15 @@ _PROGRESS = (
     )
 )
 _SET_OWNED = update(_table(Job)).where(*_LEASED)
-_FINISH = _SET_OWNED.values(lease_token=None, lease_until=None, step=None)
-_PROMOTED = update(_table(Job)).where(_jobs.id == bindparam("promoted_id")).values(staged_key=None)
-_SUM_COST = (
-    update(_table(Job))
-    .where(_jobs.id == bindparam("job_id"))
-    .values(
-        cost_usd=select(func.coalesce(func.sum(_attempts.cost_usd), 0.0))
-        .where(_attempts.job_id == bindparam("job_id"))
-        .scalar_subquery()
-    )
+_FINISH = _SET_OWNED.values(
+    lease_token=None,
+    lease_until=None,
+    step=None,
+    cost_usd=select(func.coalesce(func.sum(_attempts.cost_usd), 0.0))
+    .where(_attempts.job_id == bindparam("owned_id"))
+    .scalar_subquery(),
 )
+_PROMOTED = update(_table(Job)).where(_jobs.id == bindparam("promoted_id")).values(staged_key=None)
 _ADD_ATTEMPT = insert(_table(AttemptRow))
 _IS_PAID = (
     select(literal(1))

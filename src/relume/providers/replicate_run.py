@@ -37,8 +37,8 @@ _STARTING, _PROCESSING, _FINISHED = 0.05, 0.2, 0.9
 class Pace:
     """How often a run is looked at: first after `first_seconds`, then ever less often."""
 
-    first_seconds: float = 0.25
-    growth: float = 1.5
+    first_seconds: float = 1.0  # The quickest models take some 2 s; each look costs a processor 1.5 ms.
+    growth: float = 1.3
     longest_seconds: float = 2.0
 
     def waits(self) -> Iterator[float]:
