@@ -95,6 +95,42 @@ async def test_contract_a_runs_gfpgan_and_then_real_esrgan(start: Start, double:
     assert state["metadata"]["fidelity"] > 0.5
 
 
+async def by_url(client: Client, web: Loopback) -> dict[str, Any]:
+    """The portrait through contract A, to its end."""
+    web.pages["/p.jpg"] = (200, {}, portrait("JPEG"))
+    accepted = await client.http.post("/restore", json={"imageUrl": web.url("/p.jpg")})
+    job_id = accepted.json()["jobId"]
+    await client.ended(job_id)
+    state: dict[str, Any] = (await client.http.get(f"/restore/{job_id}")).json()
+    return state
+
+
+async def test_contract_a_names_the_fallback_where_it_ran(start: Start, double: ReplicateDouble) -> None:
+    double.plan(Plan(model="nightmareai/real-esrgan", ends="failed", times=None))
+    async with Loopback() as web:
+        allowed = f"127.0.0.1:{web.port}"
+        async with start(**settings(double), fetch_allowed_hosts=allowed) as client:
+            state = await by_url(client, web)
+    assert state["pipeline"] == ["GFPGAN", "Relume built-in"]
+    assert state["metadata"]["outcome"] == "degraded"
+    told = {"provider", "model", "version", "seconds", "cost_usd"}
+    assert all(told <= set(step) for step in state["metadata"]["steps"])
+
+
+async def test_contract_a_fails_only_after_the_last(start: Start, double: ReplicateDouble) -> None:
+    double.plan(Plan(ends="failed", times=None))
+    async with Loopback() as web:
+        allowed = f"127.0.0.1:{web.port}"
+        async with start(**settings(double, provider="replicate"), fetch_allowed_hosts=allowed) as client:
+            state = await by_url(client, web)
+            original = web.url("/p.jpg")
+    assert state == {
+        "status": "failed",
+        "originalUrl": original,
+        "error": "All services failed: Replicate could not process this.",
+    }
+
+
 async def test_b_says_who_worked_and_what_it_cost(start: Start, double: ReplicateDouble) -> None:
     async with start(**settings(double)) as client:
         answer = await enlarged(client)

@@ -150,7 +150,19 @@ async def test_a_server_that_is_not_there_fails_the_job(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'{"imageUrl": 5}', b'{"imageUrl": ""}', b"{}", b"[" * 60000], ids=len
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"imageUrl": 5}',
+        b'{"imageUrl": ["https://a.org/1", "https://a.org/2"]}',
+        b'{"imageUrl": ""}',
+        b"{}",
+        b"[" * 60000,
+    ],
+    ids=len,
 )
 async def test_bodies_that_are_no_request_are_400(client: Client, body: bytes) -> None:
     response = await client.http.post("/restore", content=body, headers={"content-type": "application/json"})

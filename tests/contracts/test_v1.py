@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
+from relume.pipeline import Pipeline
 from relume.providers import generic
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
@@ -398,6 +399,23 @@ async def test_telemetry_events_are_in_the_log(client: Client) -> None:
     assert [event["event"] for event in ours] == ["restore.requested", "restore.started", "restore.succeeded"]
     assert ours[0]["model_id"] == "restoration/gfpgans-1.4"
     assert isinstance(ours[2]["duration_ms"], int)
+
+
+async def test_the_event_of_a_failure_names_its_class_and_masks_nothing_from_the_log(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def faulty(*_arguments: object) -> None:
+        raise RuntimeError("the disk's name")
+
+    monkeypatch.setattr(Pipeline, "run", faulty)
+    with capture_logs() as events:
+        job_id = (await client.restore(photos.encoded())).json()["job_id"]
+        state = await client.ended(job_id)
+        await _until(lambda: any(event["event"] == "restore.failed" for event in events))
+    (failed,) = [event for event in events if event["event"] == "restore.failed"]
+    assert (failed["job_id"], failed["error_class"]) == (job_id, "RuntimeError")
+    assert (state["status"], state["result_url"]) == ("failed", None)
+    assert "disk" not in state["error"]
 
 
 async def _until(happened: Callable[[], bool]) -> None:

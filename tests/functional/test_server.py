@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -28,6 +34,33 @@ def test_a_wrong_key_is_told_before_the_upload_is_read(live_server_with_key: Ser
         f"{live_server_with_key.url}/v1/restore", files={"image": bytes(5_000_000)}, trust_env=False
     )
     assert (answer.status_code, answer.json()["code"]) == (401, "key_missing")
+
+
+def test_a_client_that_leaves_does_not_stop_its_job(tmp_path: Path) -> None:
+    body = json.dumps({"image": base64.b64encode(photos.encoded("PNG")).decode(), "scale": 2}).encode()
+    key = {"Idempotency-Key": "the same request"}
+    head = "POST /api/ai/hd-image HTTP/1.1\r\nHost: x\r\nIdempotency-Key: the same request\r\n"
+    with Server(tmp_path, PROVIDER="generic") as server, server.client() as client:
+        with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as leaving:
+            leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_for_jobs(tmp_path, "queued", "running", "succeeded")
+        wait_for_jobs(tmp_path, "succeeded")
+        answer = client.post("/api/ai/hd-image", content=body, headers=key)
+        assert answer.json()["success"] is True
+        assert statuses(tmp_path) == ["succeeded"]
+
+
+def wait_for_jobs(folder: Path, *wanted: str) -> None:
+    """Until there is a job in one of these states."""
+    deadline = time.monotonic() + 60
+    while not set(statuses(folder)) & set(wanted):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def statuses(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "data" / "relume.sqlite3")) as database:
+        return [row[0] for row in database.execute("select status from jobs")]
 
 
 def test_a_second_port_serves_the_dashboard_at_its_root(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ async def test_a_run_that_was_given_up_has_cost_its_seconds(
     double: ReplicateDouble, replicate: ReplicateProvider
 ) -> None:
     double.plan(Plan(ends="never"))
-    spent = await spent_at(replicate, Upscale(2), deadline=time.monotonic() + 0.5)
+    spent = await spent_at(replicate, Upscale(2), deadline=time.monotonic() + 3)
     assert spent is not None
     assert spent.cost_usd == EIGHT_SECONDS_ON_A_T4
 
@@ -133,7 +133,7 @@ async def test_an_uploaded_photo_is_deleted_when_its_run_has_ended(
 ) -> None:
     double.plan(plan)
     ids = MemoryIds()
-    deadline = time.monotonic() + (0.5 if error is ProviderTimeout else 60)
+    deadline = time.monotonic() + (3 if error is ProviderTimeout else 60)
     running = replicate.run(Upscale(2), noise(400, 300), RunContext(external_ids=ids, deadline=deadline))
     if error is None:
         assert (await running).photo is not None

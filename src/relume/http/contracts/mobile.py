@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from relume.errors import JobUnfinished, NoProvider
+from relume.errors import JobUnfinished, NoProvider, RelumeError
 from relume.http.contracts.mobile_answers import MobileRoute, error_of, failure, image_answer, text_answer
 from relume.http.contracts.mobile_body import (
     allowed_model,
@@ -183,13 +183,18 @@ class _Calls:
             )
         )
         wait_seconds = WAIT_SECONDS - (time.monotonic() - arrived)
-        return await self._answer(await self.services.jobs.wait(job.id, wait_seconds))
+        job = await self.services.jobs.wait(job.id, wait_seconds)
+        try:
+            return await self._answer(job)
+        except RelumeError as error:
+            return failure(error, job)
 
     async def _answer(self, job: Job) -> Response:
+        """Raises whatever the job has come to, if not to a result."""
         if not job.status.has_ended:
-            return failure(JobUnfinished("This takes longer than usual. The result will be kept."), job)
+            raise JobUnfinished("This takes longer than usual. The result will be kept.")
         if job.status is not JobStatus.SUCCEEDED:
-            return failure(error_of(job), job)
+            raise error_of(job)
         if job.result_text is not None:
             return text_answer(job, job.result_text)
         return image_answer(job, await self.services.jobs.read_result(job.id))

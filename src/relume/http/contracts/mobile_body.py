@@ -8,7 +8,7 @@ import re
 from typing import Any, TypeVar
 
 from relume.errors import ImageMissing, InvalidInput, InvalidParameter
-from relume.picture_models import check_allowed
+from relume.picture_models import Words, check_allowed
 
 T = TypeVar("T")
 D = TypeVar("D", int, None)
@@ -42,10 +42,10 @@ def choice(body: dict[str, Any], name: str, allowed: tuple[T, ...], default: T) 
 
 
 def prompt(body: dict[str, Any]) -> str:
-    prompt = body.get("prompt")
-    if not isinstance(prompt, str) or not 0 < len(prompt.strip()) <= _MAX_PROMPT_CHARACTERS:
+    text = body.get("prompt")
+    if not Words(_MAX_PROMPT_CHARACTERS).accepts(text):
         raise InvalidParameter(f"prompt must be a text of 1 to {_MAX_PROMPT_CHARACTERS} characters.")
-    return prompt.strip()
+    return str(text).strip()
 
 
 def model(body: dict[str, Any]) -> str | None:
