@@ -23,7 +23,7 @@ from relume.jobs.models import (
     UsageDay,
     WebhookDelivery,
 )
-from relume.jobs.quotas import NO_QUOTA, Quota
+from relume.jobs.quotas import NO_QUOTA, Quota, usage_key
 from relume.jobs.unbroken import unbroken
 
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
@@ -64,7 +64,7 @@ class JobRepository:
             async with self._database.transaction() as session:
                 session.add(job)
                 await session.flush()
-                await self._quota.take(session, job)
+                await self._take_quota(session, job)
                 if key is not None:
                     session.add(key)
         except IntegrityError as error:
@@ -74,9 +74,17 @@ class JobRepository:
 
     async def check_quota(self, client: str | None, now: datetime) -> None:
         """Raises QuotaExceeded for a client that has nothing left today."""
-        if client is not None and self._quota.is_on:
+        if self._quota.applies_to(client):
             async with self._database.reading() as session:
-                await self._quota.check(session, client, now)
+                used = await session.get(UsageDay, usage_key(client, now))
+            self._quota.check(used, now)
+
+    async def _take_quota(self, session: AsyncSession, job: Job) -> None:
+        if not self._quota.applies_to(job.client):
+            return
+        if (await session.execute(self._quota.taking(session, job))).scalar_one_or_none() is None:
+            used = await session.get(UsageDay, usage_key(job.client, job.created_at))
+            raise self._quota.exceeded(used, job.created_at)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""
@@ -212,7 +220,8 @@ class JobRepository:
                 "cost_usd": cost.scalar_subquery(),
             }
             await self._update_owned(session, job, values | ended)
-            await self._quota.charge(session, job, cost.scalar_subquery())
+            if self._quota.applies_to(job.client):
+                await session.execute(self._quota.charging(job, cost.scalar_subquery()))
             await session.execute(begun)
             if delivery is not None:
                 session.add(delivery)
