@@ -27,7 +27,7 @@ async def receiver() -> AsyncIterator[Loopback]:
 @pytest.fixture
 async def sender(engine: Engine, receiver: Loopback) -> AsyncIterator[WebhookSender]:
     policy = UrlPolicy([f"127.0.0.1:{receiver.port}"])
-    sender = WebhookSender(engine.repository, policy, engine.clock, SECRET)
+    sender = WebhookSender(engine.repository, policy, engine.clock, SECRET, engine.meters)
     yield sender
     await sender.close()
 
@@ -89,3 +89,23 @@ async def test_a_private_receiver_is_never_contacted(engine: Engine, receiver: L
     assert await strict.send_due() == 1
     await strict.close()
     assert receiver.connections == 0
+
+
+async def test_tries_are_counted_by_what_came_of_them(
+    engine: Engine, sender: WebhookSender, receiver: Loopback
+) -> None:
+    receiver.status = 500
+    await ended_job(engine, receiver.url("/hook"))
+    for wait in RETRY_SECONDS:
+        await sender.send_due()
+        engine.clock.forward(seconds=wait)
+    await sender.send_due()
+    receiver.status = 200
+    await ended_job(engine, receiver.url("/hook"))
+    await sender.send_due()
+    counted = {labels: value for (name, labels), value in engine.meters.take().items() if "webhook" in name}
+    assert counted == {
+        '{"outcome":"failed"}': len(RETRY_SECONDS),
+        '{"outcome":"given_up"}': 1,
+        '{"outcome":"delivered"}': 1,
+    }

@@ -72,3 +72,16 @@ def test_a_cancelled_trial_lets_the_next_one_through(breaker: Breaker, time: Tim
     assert breaker.allow()
     breaker.release()
     assert breaker.allow()
+
+
+def test_each_opening_is_told_and_nothing_else(time: Time) -> None:
+    opened: list[float] = []
+    breaker = Breaker(time, lambda: opened.append(time.now))
+    record(breaker, "+" + "-" * LEAST_CALLS)
+    time.now += REST_SECONDS
+    assert breaker.allow()
+    record(breaker, "-")
+    time.now += REST_SECONDS
+    assert breaker.allow()
+    record(breaker, "+")
+    assert opened == [1000.0, 1000.0 + REST_SECONDS]

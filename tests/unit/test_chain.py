@@ -204,3 +204,14 @@ def test_the_dummy_is_in_no_chain_unless_it_is_named() -> None:
     hosted = Catalog(load_settings(provider="replicate", replicate_api_token="r8_x"))
     assert hosted.served_by(recipe) == ["replicate"]
     assert hosted.served_by(build("restoration/builtin-1")) == ["builtin"], "a promise of the model id"
+
+
+async def test_attempts_say_whether_they_stand_in_for_another(photo: Photo) -> None:
+    attempts: list[Attempt] = []
+    broken = ScriptedProvider(failing(ProviderRefused("No.")), name="first")
+    chain = Chain([broken, ScriptedProvider(name="second")], {})
+    await chain.run(Upscale(2), photo, RunContext(on_attempt=attempts.append))
+    assert [(attempt.provider, attempt.fallback) for attempt in attempts] == [
+        ("first", False),
+        ("second", True),
+    ]

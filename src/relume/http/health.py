@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -234,6 +235,8 @@ async def connects(broker_url: str, seconds: float) -> bool:
         except (OSError, TimeoutError):
             continue
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
         return True
     return False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, select, true, update
+from sqlalchemy import and_, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from relume.jobs.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What each client may use in a day; 0 is no limit. Its methods work within their caller's transaction."""
+    """What each client may use in a day; 0 is no limit. It makes statements for its caller's transaction."""
 
     jobs_per_day: int = 0
     usd_per_day: float = 0.0
@@ -27,39 +27,45 @@ class Quota:
     def is_on(self) -> bool:
         return bool(self.jobs_per_day or self.usd_per_day)
 
-    async def check(self, session: AsyncSession, client: str | None, now: datetime) -> None:
-        """Changes nothing. Raises QuotaExceeded for a client that has used up the day."""
-        if client is None or not self.is_on:
-            return
-        used = await session.get(UsageDay, (client, _day(now)))
-        if used is not None and not self._has_room(used):
-            raise self._exceeded(used, now)
+    def applies_to(self, client: str | None) -> bool:
+        """Who has no name is not counted."""
+        return client is not None and self.is_on
 
-    def take(self, session: Session, job: Job) -> None:
-        """Count a job that is being accepted. Raises QuotaExceeded.
+    def taking(self, session: AsyncSession | Session, job: Job) -> Any:
+        """The statement that counts a job that is being accepted; it returns no row where there is no room.
 
-        One statement looks and counts: of two requests for the last place, one gets it.
+        It looks and counts in one: of two requests for the last place, one gets it.
         """
-        if job.client is None or not self.is_on:
-            return
-        day = _day(job.created_at)
-        insert = upsert(session, UsageDay).values(client=job.client, day=day, jobs=1, cost_usd=0.0)
-        counted = insert.on_conflict_do_update(
+        client, day = usage_key(job.client, job.created_at)
+        insert = upsert(session, UsageDay).values(client=client, day=day, jobs=1, cost_usd=0.0)
+        return insert.on_conflict_do_update(
             index_elements=["client", "day"],
             set_={"jobs": _c(UsageDay.jobs) + 1},
             where=and_(*self._room()),
         ).returning(_c(UsageDay.jobs))
-        if session.execute(counted).scalar_one_or_none() is None:
-            used = session.execute(select(UsageDay).where(*_row(job.client, day))).scalar_one()
-            raise self._exceeded(used, job.created_at)
 
-    def charge(self, session: Session, job: Job, cost_usd: Any) -> None:
-        """Add what a job has cost, a number or a query, to the day it was accepted on."""
-        if job.client is None or not self.is_on:
+    def charging(self, job: Job, cost_usd: Any) -> Any:
+        """The statement that adds what a job has cost, a number or a query, to the day it was accepted on."""
+        client, day = usage_key(job.client, job.created_at)
+        row = (_c(UsageDay.client) == client, _c(UsageDay.day) == day)
+        return update(UsageDay).where(*row).values(cost_usd=_c(UsageDay.cost_usd) + cost_usd)
+
+    def check(self, used: UsageDay | None, now: datetime) -> None:
+        """Raises QuotaExceeded when a day is used up."""
+        if used is None:
             return
-        total = _c(UsageDay.cost_usd) + cost_usd
-        row = _row(job.client, _day(job.created_at))
-        session.execute(update(UsageDay).where(*row).values(cost_usd=total))
+        is_out_of_jobs = bool(self.jobs_per_day) and used.jobs >= self.jobs_per_day
+        is_out_of_money = bool(self.usd_per_day) and used.cost_usd >= self.usd_per_day
+        if is_out_of_jobs or is_out_of_money:
+            raise self.exceeded(used, now)
+
+    def exceeded(self, used: UsageDay | None, now: datetime) -> QuotaExceeded:
+        is_out_of_jobs = used is not None and 0 < self.jobs_per_day <= used.jobs
+        what = f"{self.jobs_per_day} photos or prompts" if is_out_of_jobs else f"${self.usd_per_day:g}"
+        return QuotaExceeded(
+            f"Your quota for today is used up: the limit is {what} a day. A new day begins at midnight UTC.",
+            retry_after_seconds=seconds_left(now),
+        )
 
     def _room(self) -> Iterator[Any]:
         """What is true of a row that has room for one more job."""
@@ -68,23 +74,6 @@ class Quota:
             yield _c(UsageDay.jobs) < self.jobs_per_day
         if self.usd_per_day:
             yield _c(UsageDay.cost_usd) < self.usd_per_day
-
-    def _has_room(self, used: UsageDay) -> bool:
-        return not self._is_out_of_jobs(used) and not (self.usd_per_day and used.cost_usd >= self.usd_per_day)
-
-    def _is_out_of_jobs(self, used: UsageDay) -> bool:
-        return bool(self.jobs_per_day) and used.jobs >= self.jobs_per_day
-
-    def _exceeded(self, used: UsageDay, now: datetime) -> QuotaExceeded:
-        what = (
-            f"the limit is {self.jobs_per_day} photos or prompts a day"
-            if self._is_out_of_jobs(used)
-            else f"the limit is ${self.usd_per_day:g} a day"
-        )
-        return QuotaExceeded(
-            f"Your quota for today is used up: {what}. A new day begins at midnight UTC.",
-            retry_after_seconds=seconds_left(now),
-        )
 
 
 NO_QUOTA = Quota()
@@ -96,12 +85,13 @@ def seconds_left(now: datetime) -> int:
     return int((tomorrow - now).total_seconds()) + 1
 
 
+def usage_key(client: str | None, moment: datetime) -> tuple[str | None, date]:
+    """The primary key of a client's row of a day."""
+    return client, _day(moment)
+
+
 def _day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
-
-
-def _row(client: str, day: date) -> tuple[Any, Any]:
-    return _c(UsageDay.client) == client, _c(UsageDay.day) == day
 
 
 def _c(attribute: Any) -> Any:

@@ -39,7 +39,7 @@ from relume.jobs.models import (
     UsageDay,
     WebhookDelivery,
 )
-from relume.jobs.quotas import NO_QUOTA, Quota
+from relume.jobs.quotas import NO_QUOTA, Quota, usage_key
 from relume.jobs.unbroken import unbroken
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class JobRepository:
 
         def work(session: Session) -> None:
             session.execute(_ADD_JOB, values)
-            self._quota.take(session, job)
+            self._take_quota(session, job)
             if key_values is not None:
                 session.execute(_ADD_KEY, key_values)
 
@@ -99,9 +99,17 @@ class JobRepository:
 
     async def check_quota(self, client: str | None, now: datetime) -> None:
         """Raises QuotaExceeded for a client that has nothing left today."""
-        if client is not None and self._quota.is_on:
+        if self._quota.applies_to(client):
             async with self._database.reading() as session:
-                await self._quota.check(session, client, now)
+                used = await session.get(UsageDay, usage_key(client, now))
+            self._quota.check(used, now)
+
+    def _take_quota(self, session: Session, job: Job) -> None:
+        if not self._quota.applies_to(job.client):
+            return
+        if session.execute(self._quota.taking(session, job)).scalar_one_or_none() is None:
+            used = session.get(UsageDay, usage_key(job.client, job.created_at))
+            raise self._quota.exceeded(used, job.created_at)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""
@@ -230,7 +238,8 @@ class JobRepository:
             costs = [_keep(session, attempt) for attempt in attempts]
             is_owner = _rows(session.execute(_FINISH, values | _lease(job))) == 1
             if is_owner:
-                self._quota.charge(session, job, _cost_of(job))
+                if self._quota.applies_to(job.client):
+                    session.execute(self._quota.charging(job, _cost_of(job)))
                 session.execute(_FORGET_RUNS, {"job_id": job.id})
                 if delivery_values is not None:
                     session.execute(_ADD_DELIVERY, delivery_values)

@@ -43,22 +43,20 @@ class Breaker:
     def record(self, *, succeeded: bool) -> None:
         now = self._clock()
         if self._opened_at is not None:
+            was_resting = self.state == "open"  # A call that had begun before ends in the rest.
             self._trial_running = False
-            self._opened_at = None
+            self._opened_at = None if succeeded else now
             self._calls.clear()
-            if not succeeded:
-                self._open(now)
+            if not succeeded and not was_resting:
+                self._on_open()
             return
         self._calls.append((now, succeeded))
         while self._calls and now - self._calls[0][0] > WINDOW_SECONDS:
             self._calls.popleft()
         failed = sum(not good for _, good in self._calls)
         if len(self._calls) >= LEAST_CALLS and 2 * failed > len(self._calls):
-            self._open(now)
-
-    def _open(self, now: float) -> None:
-        self._opened_at = now
-        self._on_open()
+            self._opened_at = now
+            self._on_open()
 
     def release(self) -> None:
         """A call ended without saying anything of the provider: the client cancelled it."""

@@ -28,9 +28,7 @@ async def test_a_run_that_never_ends_is_cancelled_at_the_deadline(
     double.plan(Plan(ends="never"))
     ids = MemoryIds()
     with pytest.raises(ProviderTimeout, match=r"did not finish in time\."):
-        await replicate.run(
-            Upscale(2), photo(), RunContext(deadline=time.monotonic() + 2, external_ids=ids)
-        )
+        await replicate.run(Upscale(2), photo(), RunContext(deadline=time.monotonic() + 2, external_ids=ids))
     assert double.statuses == ["canceled"]
     assert ids.events == ["remember", "forget"]
 
