@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from relume import __version__
 from relume.database import Database, database_url
 from relume.errors import SettingsError
@@ -22,10 +24,12 @@ from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
 from relume.outbound import UrlPolicy
 from relume.pipeline import Pipeline
+from relume.ports import Store
 from relume.providers.catalog import Catalog
 from relume.queues.embedded import EmbeddedQueue
 from relume.queues.events import MemoryEvents
 from relume.settings import Settings
+from relume.storage.bucket import BucketAccess, BucketStore
 from relume.storage.local import FolderStore
 from relume.telemetry import logger
 from relume.webhooks import WebhookSender
@@ -48,7 +52,7 @@ class Services:
     settings: Settings
     catalog: Catalog
     database: Database
-    store: FolderStore
+    store: Store
     jobs: JobService
     queue: EmbeddedQueue
     janitor: Janitor
@@ -60,10 +64,18 @@ class Services:
 
     async def start(self) -> None:
         await self.database.upgrade()
+        await self._check_store()
         await self.queue.start()
         self._spawn(self.janitor.run_forever())
         if self.webhooks is not None:
             self._spawn(self.webhooks.run_forever())
+
+    async def _check_store(self) -> None:
+        try:
+            await self.store.check()
+        except OSError as error:
+            log.error("storage.unusable", storage=self.settings.storage_dir, cause=str(error))  # noqa: TRY400
+            raise
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -93,7 +105,7 @@ def build_services(settings: Settings) -> Services:
     pipeline = Pipeline(catalog.chain)
     database = Database(database_url(settings))
     repository = JobRepository(database)
-    store = FolderStore(storage_areas(settings))
+    store = build_store(settings)
     events = MemoryEvents()
     policy = UrlPolicy(settings.fetch_allowed_hosts)
     fetcher = UrlFetcher(policy)
@@ -141,18 +153,45 @@ def build_services(settings: Settings) -> Services:
     )
 
 
+def build_store(settings: Settings) -> Store:
+    """Folders, or a bucket. Raises SettingsError."""
+    areas = storage_areas(settings)
+    if settings.bucket is None:
+        return FolderStore(areas)
+    access = BucketAccess(
+        region=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        key_id=_plain(settings.aws_access_key_id),
+        secret_key=_plain(settings.aws_secret_access_key),
+        session_token=_plain(settings.aws_session_token),
+    )
+    prefixes = {area: folder.as_posix() for area, folder in areas.items()}
+    return BucketStore(settings.bucket.name, prefixes, access)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
 def storage_areas(settings: Settings) -> dict[str, Path]:
-    """The folder of each storage area. A relative folder lies below STORAGE_DIR. Raises SettingsError."""
-    root = settings.storage_folder
+    """The folder of each storage area; in a bucket, the prefix of its keys.
+
+    A relative folder lies below STORAGE_DIR. Raises SettingsError.
+    """
+    root = Path(settings.bucket.prefix) if settings.bucket else settings.storage_folder
     areas = {UPLOADS: root / settings.upload_folder, RESULTS: root / settings.processed_folder}
     uploads, results = (folder.resolve() for folder in areas.values())
     if uploads.is_relative_to(results) or results.is_relative_to(uploads):
         raise SettingsError("UPLOAD_FOLDER and PROCESSED_FOLDER are wrong: neither may lie in the other.")
+    if settings.bucket and any(folder.is_absolute() or ".." in folder.parts for folder in areas.values()):
+        raise SettingsError(
+            "UPLOAD_FOLDER and PROCESSED_FOLDER are wrong: STORAGE_DIR is a bucket, and they lie in it."
+        )
     return areas
 
 
 def _cache(
-    settings: Settings, repository: JobRepository, store: FolderStore, catalog: Catalog
+    settings: Settings, repository: JobRepository, store: Store, catalog: Catalog
 ) -> ResultCache | None:
     """The dummy provider promises to wait each time, so nothing is cached where it works."""
     if not settings.result_cache_enabled or settings.provider == "generic":
@@ -186,8 +225,4 @@ def refuse_what_is_not_here(settings: Settings) -> None:
         raise SettingsError(
             "CELERY_BROKER_URL (or REDIS_URL) is set, but this version of Relume runs its workers in its own "
             "process only. Unset it to start."
-        )
-    if "://" in settings.storage_dir:
-        raise SettingsError(
-            "STORAGE_DIR is wrong: this version of Relume stores files in a local folder only, not in a bucket."
         )

@@ -25,6 +25,7 @@ from relume.jobs.runner import MAX_RUNS
 from relume.ports import RunContext
 from relume.tasks import Task
 from tests import photos
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import LEASE, Engine
 from tests.providers import Held
 
@@ -39,6 +40,7 @@ async def result_of(engine: Engine, job: Job) -> bytes:
 # The good way
 
 
+@BOTH_STORES
 async def test_an_accepted_job_is_stored_before_the_queue_hears_of_it(engine: Engine) -> None:
     data = photos.encoded("PNG")
     job = await engine.submit(data)
@@ -48,6 +50,7 @@ async def test_an_accepted_job_is_stored_before_the_queue_hears_of_it(engine: En
     assert await engine.store.get(str(stored.input_key)) == data
 
 
+@BOTH_STORES
 async def test_a_job_runs_to_its_result(engine: Engine) -> None:
     data = photos.encoded("PNG")
     job = await engine.ended(await engine.submit(data))
@@ -72,6 +75,7 @@ async def test_every_attempt_is_kept(engine: Engine) -> None:
     )
 
 
+@BOTH_STORES
 async def test_a_job_by_url_keeps_the_original_it_fetched(engine: Engine) -> None:
     engine.fetcher.pages["https://example.org/a.jpg"] = photos.encoded("JPEG")
     job = await engine.ended(await engine.submit(url="https://example.org/a.jpg"))
@@ -83,6 +87,7 @@ async def test_a_job_by_url_keeps_the_original_it_fetched(engine: Engine) -> Non
 # Failures
 
 
+@BOTH_STORES
 async def test_an_unreadable_photo_is_refused_and_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(ImageUnreadable):
         await engine.submit(photos.encoded("PNG")[:-200])
@@ -121,6 +126,7 @@ async def test_a_url_that_leads_to_no_image_fails_the_job(engine: Engine) -> Non
     assert (job.status, job.error_code) == (JobStatus.FAILED, "unsupported_format")
 
 
+@BOTH_STORES
 async def test_a_full_disk_puts_the_job_back_for_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +153,7 @@ async def test_a_job_is_claimed_once(engine: Engine) -> None:
     assert sum(claim is not None for claim in claims) == 1
 
 
+@BOTH_STORES
 async def test_an_abandoned_job_is_run_again_and_ends_once(engine: Engine) -> None:
     job = await engine.submit()
     dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
@@ -161,6 +168,7 @@ async def test_an_abandoned_job_is_run_again_and_ends_once(engine: Engine) -> No
     assert (await engine.repository.get(job.id)).status is JobStatus.SUCCEEDED
 
 
+@BOTH_STORES
 async def test_a_worker_that_lost_its_lease_publishes_nothing(engine: Engine) -> None:
     held = Held()
     engine.provider.behaviour = held
@@ -196,6 +204,7 @@ async def test_a_long_job_keeps_its_lease(engine: Engine) -> None:
     assert (ended.status, ended.runs) == (JobStatus.SUCCEEDED, 1)
 
 
+@BOTH_STORES
 async def test_death_before_the_commit_leaves_a_stray_that_is_swept(engine: Engine) -> None:
     job = await engine.submit()
     dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
@@ -210,6 +219,7 @@ async def test_death_before_the_commit_leaves_a_stray_that_is_swept(engine: Engi
     assert not [name for name in engine.files() if "staging" in name]
 
 
+@BOTH_STORES
 async def test_death_after_the_commit_still_serves_the_result(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +241,7 @@ async def test_death_after_the_commit_still_serves_the_result(
     assert (await engine.repository.get(job.id)).staged_key is None
 
 
+@BOTH_STORES
 async def test_death_in_the_middle_of_the_move_is_mended(engine: Engine) -> None:
     """Where the file system links and then unlinks, both names can stay behind."""
     job = await engine.submit()
@@ -264,6 +275,7 @@ async def test_a_chore_that_fails_keeps_no_other_from_being_done(
     assert (await engine.repository.get(job.id)).files_deleted_at is not None
 
 
+@BOTH_STORES
 async def test_a_stop_while_the_result_is_stored_loses_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +418,7 @@ async def test_the_same_key_gives_the_same_job(engine: Engine) -> None:
     assert (await engine.submit(key="other")).id != first.id
 
 
+@BOTH_STORES
 async def test_the_same_key_at_the_same_moment_makes_one_job(engine: Engine) -> None:
     jobs = await asyncio.gather(*(engine.submit(key="k") for _ in range(10)))
     assert len({job.id for job in jobs}) == 1
@@ -423,6 +436,7 @@ async def test_keys_are_forgotten_after_a_day(engine: Engine) -> None:
 # The janitor
 
 
+@BOTH_STORES
 async def test_files_are_deleted_after_their_time_and_the_record_stays(engine: Engine) -> None:
     job = await engine.ended(await engine.submit())
     waiting = await engine.submit()
@@ -436,6 +450,7 @@ async def test_files_are_deleted_after_their_time_and_the_record_stays(engine: E
         await engine.service.open_result(job.id)
 
 
+@BOTH_STORES
 async def test_an_upload_without_a_row_is_swept_when_it_is_old(engine: Engine) -> None:
     await engine.store.put(f"uploads/{uuid4()}.png", b"the request died")
     await engine.store.put("uploads/holiday.png", b"not ours: no id in its name")
@@ -449,6 +464,7 @@ async def test_an_upload_without_a_row_is_swept_when_it_is_old(engine: Engine) -
 # The cache
 
 
+@BOTH_STORES
 async def test_the_same_photo_and_wishes_are_answered_from_the_kept_result(engine: Engine) -> None:
     runner = engine.runner(served_by="model 1")
     first, second = await engine.submit(), await engine.submit()

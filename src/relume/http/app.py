@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(restore_url.router(services, gate))
     app.include_router(mobile.router(services, gate))
     app.include_router(v1.router(services, gate))
-    app.include_router(files.router(services.jobs))
+    app.include_router(files.router(services.jobs, services.settings))
     app.include_router(operations.router(services, gate))
     dashboard.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

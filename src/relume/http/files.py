@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
 from relume.errors import Conflict, Expired, NotFound
 from relume.http.ids import job_id_of
@@ -26,8 +29,16 @@ def result_url(job: Job, settings: Settings, request: Request) -> str | None:
     return f"{base}/results/{job.id}.{extension}"
 
 
-def router(jobs: JobService) -> APIRouter:
+def router(jobs: JobService, settings: Settings) -> APIRouter:
     routes = APIRouter(tags=["results"])
+
+    async def _link(job: Job, request: Request, delivery: str | None) -> str | None:
+        """Where the bucket serves the file, if clients are sent there."""
+        if "proxy" in (settings.result_delivery, delivery):
+            return None
+        # The method is signed with the rest.
+        method: Literal["GET", "HEAD"] = "HEAD" if request.method == "HEAD" else "GET"
+        return await jobs.link_to_result(job, timedelta(seconds=settings.result_link_seconds), method)
 
     async def _text(stem: str) -> str:
         job = await jobs.get(job_id_of(stem))
@@ -41,9 +52,13 @@ def router(jobs: JobService) -> APIRouter:
         summary="A result file",
         response_class=Response,
         responses=documented(NotFound, Conflict, Expired)
-        | {200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+        | {
+            200: {"content": {"image/png": {}, "image/jpeg": {}}},
+            307: {"description": "The file lies at the address in Location, for a while"},
+        },
     )
-    async def result(name: str, request: Request) -> Response:
+    async def result(name: str, request: Request, delivery: Literal["proxy"] | None = None) -> Response:
+        """`delivery=proxy`: through this service, even where it leads clients to its bucket."""
         stem, _, extension = name.rpartition(".")
         if extension == _TEXT:
             return PlainTextResponse(await _text(stem), headers={"X-Content-Type-Options": "nosniff"})
@@ -51,6 +66,8 @@ def router(jobs: JobService) -> APIRouter:
         kind = ImageFormat(str(job.result_format))
         if extension != kind.extension:
             raise NotFound("There is no such file.")
+        if link := await _link(job, request, delivery):
+            return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
         headers = {
             "Content-Length": str(size_bytes),
             "Cache-Control": _ONE_HOUR,
