@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -21,15 +22,18 @@ from relume.jobs.runner import Runner
 from relume.jobs.service import JobService, Submission
 from relume.jobs.tallies import MemoryMeters
 from relume.pipeline import Pipeline
+from relume.ports import Store
 from relume.providers.chain import Chain, Patience
 from relume.queues.embedded import EmbeddedQueue
 from relume.queues.events import MemoryEvents
 from relume.recipes import build
 from relume.storage.local import FolderStore
 from tests import photos
+from tests.buckets import Bucket
 from tests.providers import ScriptedProvider
 
 LEASE = timedelta(seconds=30)
+AREAS = ("uploads", "results", "media", "metadata")
 
 
 class HandClock:
@@ -80,13 +84,13 @@ class QuietQueue:
 @dataclass
 class Engine:
     database: Database
-    folder: Path
     clock: HandClock
     provider: ScriptedProvider
     fetcher: MemoryFetcher
     queue: QuietQueue
     events: MemoryEvents
-    store: FolderStore
+    store: Store
+    list_files: Callable[[], list[str]]
     repository: JobRepository
     pipeline: Pipeline
     service: JobService
@@ -152,9 +156,8 @@ class Engine:
         return data
 
     def files(self) -> list[str]:
-        """Every file in storage, by its path below the folder."""
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+        """Every file in storage, by its path below the folder, or its key below the prefix."""
+        return sorted(self.list_files())
 
     @asynccontextmanager
     async def working_queue(self, lease: timedelta = LEASE) -> AsyncIterator[EmbeddedQueue]:
@@ -172,16 +175,27 @@ class Engine:
             await queue.stop()
 
 
+def files_below(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def folder_store(folder: Path) -> FolderStore:
+    return FolderStore({area: folder / area for area in AREAS})
+
+
 def build_engine(
     database: Database,
     folder: Path,
     *,
     keep_files: timedelta | None = timedelta(hours=1),
     quota: Quota = NO_QUOTA,
+    bucket: Bucket | None = None,
 ) -> Engine:
+    """With files in `folder`, or in a bucket."""
     clock, provider, fetcher, queue = HandClock(), ScriptedProvider(), MemoryFetcher(), QuietQueue()
     events = MemoryEvents(quiet_seconds=0.05)
-    store = FolderStore({area: folder / area for area in ("uploads", "results", "media", "metadata")})
+    areas = {area: area for area in AREAS}
+    store = bucket.store(areas) if bucket else folder_store(folder)
     repository = JobRepository(database, quota)
     meters = MemoryMeters()
     patience = Patience(attempts=1)
@@ -200,13 +214,13 @@ def build_engine(
     )
     return Engine(
         database=database,
-        folder=folder,
         clock=clock,
         provider=provider,
         fetcher=fetcher,
         queue=queue,
         events=events,
         store=store,
+        list_files=bucket.keys if bucket else partial(files_below, folder),
         repository=repository,
         pipeline=pipeline,
         service=service,

@@ -41,6 +41,11 @@ _MIGRATION_LOCK = 7_360_211
 
 def database_url(settings: Settings) -> URL:
     """The async URL for any spelling of the setting. Raises SettingsError."""
+    if not settings.database_url and settings.bucket:
+        raise SettingsError(
+            "STORAGE_DIR is a bucket, so DATABASE_URL has to say where the database is: postgresql://…, or "
+            "sqlite:///relume.sqlite3 for one machine."
+        )
     if not settings.database_url:
         return URL.create("sqlite+aiosqlite", database=str(settings.storage_folder / "relume.sqlite3"))
     try:

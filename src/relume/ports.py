@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
 import anyio
@@ -234,7 +234,11 @@ class Store(Protocol):
         ...
 
     async def move(self, source: str, target: str) -> None:
-        """Rename within one area, atomically. Raises NotFound, or Conflict if the target exists."""
+        """Rename within one area. Raises NotFound, or Conflict if the target exists.
+
+        The object is always there under one of the two names, for a moment under both: where a process dies in
+        that moment, they stay, and the target is complete.
+        """
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -247,8 +251,18 @@ class Store(Protocol):
         """Delete what a killed process left half written, if older than `before`. Returns how many."""
         ...
 
+    async def presigned(self, key: str, expires: timedelta, method: Literal["GET", "HEAD"]) -> str | None:
+        """A URL at which the store itself answers `method` for this object, to anybody, until it expires.
+
+        None where the store cannot be reached by clients. Does not look whether the object exists.
+        """
+        ...
+
     async def check(self) -> None:
-        """Prove that the store can be written and read. Raises whatever stands in the way."""
+        """Prove that the store can be written and read, and leave no trace.
+
+        Raises OSError with what stands in the way.
+        """
         ...
 
 

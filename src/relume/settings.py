@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -87,6 +89,34 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _storage_dir(value: str) -> str:
+    scheme, separator, _ = value.partition("://")
+    if not separator:
+        return value
+    if scheme.lower() != "s3":
+        raise ValueError(f"'{scheme}://' is not known; it is a folder or s3://bucket/prefix")
+    bucket = Bucket.of(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket.name):
+        raise ValueError("a bucket is named as s3://bucket/prefix")
+    if not re.fullmatch(r"[\w.\-/]*", bucket.prefix) or {"", ".", ".."} & set(bucket.prefix.split("/")[1:]):
+        raise ValueError("the prefix after the bucket's name may hold letters, digits, '.', '_', '-' and '/'")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What an `s3://bucket/prefix` URL names."""
+
+    name: str
+    prefix: str
+    """Without slashes at its ends; empty for the whole bucket."""
+
+    @classmethod
+    def of(cls, url: str) -> Bucket:
+        name, _, prefix = url.partition("://")[2].partition("/")
+        return cls(name, prefix.strip("/"))
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 ModelList = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_picture_models)]
@@ -142,13 +172,22 @@ class Settings(BaseModel):
     cog_faces_url: HttpUrl | None = None
 
     # Where things are kept
-    storage_dir: str = "./data"
+    storage_dir: Annotated[str, AfterValidator(_storage_dir)] = "./data"
     storage_path: str = "media"
     upload_folder: str = "temp_uploads"
     processed_folder: str = "processed_images"
     weights_dir: Path = Path("./weights")
     result_base_url: HttpUrl | None = Field(
         None, validation_alias=AliasChoices("result_base_url", "storage_base_url")
+    )
+    result_delivery: Literal["proxy", "redirect"] = "proxy"
+    result_link_seconds: int = Field(300, ge=10, le=604_800)
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    aws_region: str = Field("us-east-1", validation_alias=AliasChoices("aws_region", "aws_default_region"))
+    s3_endpoint_url: HttpUrl | None = Field(
+        None, validation_alias=AliasChoices("s3_endpoint_url", "aws_endpoint_url")
     )
     database_url: str | None = None
     database_url_sync: str | None = None
@@ -182,6 +221,14 @@ class Settings(BaseModel):
             raise SettingsError(f"PROVIDER must be auto or one of {', '.join(PROVIDER_NAMES)}.")
         if self.replicate_mock_delay_min > self.replicate_mock_delay_max:
             raise SettingsError("REPLICATE_MOCK_DELAY_MIN must not be more than REPLICATE_MOCK_DELAY_MAX.")
+        if self.bucket and (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise SettingsError(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both or none."
+            )
+        if self.result_delivery == "redirect" and self.bucket is None:
+            raise SettingsError(
+                "RESULT_DELIVERY is wrong: 'redirect' leads clients to a bucket, and STORAGE_DIR is a folder."
+            )
         return self
 
     @property
@@ -190,7 +237,13 @@ class Settings(BaseModel):
         return int(self.max_image_mb * 1_000_000)
 
     @property
+    def bucket(self) -> Bucket | None:
+        """The bucket of STORAGE_DIR, or None for a folder."""
+        return Bucket.of(self.storage_dir) if "://" in self.storage_dir else None
+
+    @property
     def storage_folder(self) -> Path:
+        """Only where STORAGE_DIR is a folder: look at `bucket` first."""
         return Path(self.storage_dir).expanduser().absolute()
 
 

@@ -11,6 +11,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from relume import __version__
 from relume.database import Database, database_url
 from relume.errors import SettingsError
@@ -30,11 +32,12 @@ from relume.jobs.tallies import MemoryMeters
 from relume.metrics import BREAKER_OPENINGS
 from relume.outbound import UrlPolicy
 from relume.pipeline import Pipeline
-from relume.ports import Clock
+from relume.ports import Clock, Store
 from relume.providers.catalog import Catalog
 from relume.queues.embedded import EmbeddedQueue
 from relume.queues.events import MemoryEvents
 from relume.settings import Settings
+from relume.storage.bucket import BucketAccess, BucketStore
 from relume.storage.local import FolderStore
 from relume.telemetry import logger
 from relume.webhooks import WebhookSender
@@ -60,7 +63,7 @@ class Services:
     clock: Clock
     catalog: Catalog
     database: Database
-    store: FolderStore
+    store: Store
     jobs: JobService
     keys: KeyRing
     queue: EmbeddedQueue
@@ -85,12 +88,20 @@ class Services:
 
     async def start(self) -> None:
         await self.database.upgrade()
+        await self._check_store()
         await self.queue.start()
         await self.pulse.beat()  # Who asks for the health at once finds this process alive.
         self._spawn(self.pulse.run_forever())
         self._spawn(self.janitor.run_forever())
         if self.webhooks is not None:
             self._spawn(self.webhooks.run_forever())
+
+    async def _check_store(self) -> None:
+        try:
+            await self.store.check()
+        except OSError as error:
+            log.error("storage.unusable", storage=self.settings.storage_dir, cause=str(error))  # noqa: TRY400
+            raise
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -128,7 +139,7 @@ def build_services(settings: Settings) -> Services:
     figures = Figures(database)
     quota = Quota(settings.quota_jobs_per_day, settings.quota_usd_per_day)
     repository = JobRepository(database, quota)
-    store = FolderStore(storage_areas(settings))
+    store = build_store(settings)
     events = MemoryEvents()
     policy = UrlPolicy(settings.fetch_allowed_hosts)
     fetcher = UrlFetcher(policy)
@@ -211,9 +222,32 @@ _FOLDER_OF = {
 """How the folders are named to an operator."""
 
 
+def build_store(settings: Settings) -> Store:
+    """Folders, or a bucket. Raises SettingsError."""
+    areas = storage_areas(settings)
+    if settings.bucket is None:
+        return FolderStore(areas)
+    access = BucketAccess(
+        region=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        key_id=_plain(settings.aws_access_key_id),
+        secret_key=_plain(settings.aws_secret_access_key),
+        session_token=_plain(settings.aws_session_token),
+    )
+    prefixes = {area: folder.as_posix() for area, folder in areas.items()}
+    return BucketStore(settings.bucket.name, prefixes, access)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
 def storage_areas(settings: Settings) -> dict[str, Path]:
-    """The folder of each storage area. A relative folder lies below STORAGE_DIR. Raises SettingsError."""
-    root = settings.storage_folder
+    """The folder of each storage area; in a bucket, the prefix of its keys.
+
+    A relative folder lies below STORAGE_DIR. Raises SettingsError.
+    """
+    root = Path(settings.bucket.prefix) if settings.bucket else settings.storage_folder
     media = root / settings.storage_path
     areas = {
         UPLOADS: root / settings.upload_folder,
@@ -225,6 +259,10 @@ def storage_areas(settings: Settings) -> dict[str, Path]:
         if areas[one].resolve().is_relative_to(areas[other].resolve()):
             names = f"{_FOLDER_OF[one]} and {_FOLDER_OF[other]}"
             raise SettingsError(f"{names} are wrong: neither may lie in the other.")
+    if settings.bucket and any(folder.is_absolute() or ".." in folder.parts for folder in areas.values()):
+        raise SettingsError(
+            "UPLOAD_FOLDER, PROCESSED_FOLDER or STORAGE_PATH is wrong: STORAGE_DIR is a bucket, and they lie in it."
+        )
     return areas
 
 
@@ -234,7 +272,7 @@ def _keep_media(settings: Settings) -> timedelta | None:
 
 
 def _cache(
-    settings: Settings, repository: JobRepository, store: FolderStore, catalog: Catalog
+    settings: Settings, repository: JobRepository, store: Store, catalog: Catalog
 ) -> ResultCache | None:
     """The dummy provider promises to wait each time, so nothing is cached where it works."""
     if not settings.result_cache_enabled or settings.provider == "generic":
@@ -268,8 +306,4 @@ def refuse_what_is_not_here(settings: Settings) -> None:
         raise SettingsError(
             "CELERY_BROKER_URL (or REDIS_URL) is set, but this version of Relume runs its workers in its own "
             "process only. Unset it to start."
-        )
-    if "://" in settings.storage_dir:
-        raise SettingsError(
-            "STORAGE_DIR is wrong: this version of Relume stores files in a local folder only, not in a bucket."
         )

@@ -1,4 +1,4 @@
-"""One suite, every backend: each test here runs over SQLite and over PostgreSQL."""
+"""One suite, every backend: each test here runs over SQLite and over PostgreSQL, some over a bucket too."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from sqlalchemy import make_url
 
 from relume.database import Database, database_url
 from relume.settings import load_settings
+from tests.buckets import Bucket, bucket, s3_server
 from tests.engine import Engine, build_engine
 from tests.peers import POSTGRES_URL, missing
+
+__all__ = ["bucket", "s3_server"]  # Fixtures.
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,6 +52,13 @@ async def database(empty_database: Database) -> Database:
     return empty_database
 
 
+BOTH_STORES = pytest.mark.parametrize("engine", ["folder", "bucket"], indirect=True)
+"""For the tests that would notice a store that breaks its promises; the others run over folders alone."""
+
+
 @pytest.fixture
-def engine(database: Database, tmp_path: Path) -> Engine:
-    return build_engine(database, tmp_path / "files")
+def engine(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> Engine:
+    own: Bucket | None = None
+    if getattr(request, "param", "folder") == "bucket":
+        own = request.getfixturevalue("bucket")
+    return build_engine(database, tmp_path / "files", bucket=own)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests import photos
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import Engine
 
 
+@BOTH_STORES
 async def test_the_same_photo_and_wishes_are_answered_from_the_kept_result(engine: Engine) -> None:
     runner = engine.runner(served_by="model 1")
     first, second = await engine.submit(), await engine.submit()

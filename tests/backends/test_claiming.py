@@ -10,6 +10,7 @@ import pytest
 from relume.errors import LeaseLost
 from relume.jobs.models import JobStatus
 from relume.jobs.runner import MAX_RUNS
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import LEASE, Engine
 from tests.providers import Held
 
@@ -21,6 +22,7 @@ async def test_a_job_is_claimed_once(engine: Engine) -> None:
     assert sum(claim is not None for claim in claims) == 1
 
 
+@BOTH_STORES
 async def test_an_abandoned_job_is_run_again_and_ends_once(engine: Engine) -> None:
     job = await engine.submit()
     dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
@@ -35,6 +37,7 @@ async def test_an_abandoned_job_is_run_again_and_ends_once(engine: Engine) -> No
     assert (await engine.repository.get(job.id)).status is JobStatus.SUCCEEDED
 
 
+@BOTH_STORES
 async def test_a_worker_that_lost_its_lease_publishes_nothing(engine: Engine) -> None:
     held = Held()
     engine.provider.behaviour = held

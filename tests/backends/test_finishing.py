@@ -9,9 +9,11 @@ import pytest
 
 from relume.jobs.models import JobStatus
 from tests import photos
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import LEASE, Engine
 
 
+@BOTH_STORES
 async def test_death_before_the_commit_leaves_a_stray_that_is_swept(engine: Engine) -> None:
     job = await engine.submit()
     dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
@@ -26,6 +28,7 @@ async def test_death_before_the_commit_leaves_a_stray_that_is_swept(engine: Engi
     assert not [name for name in engine.files() if "staging" in name]
 
 
+@BOTH_STORES
 async def test_death_after_the_commit_still_serves_the_result(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +50,7 @@ async def test_death_after_the_commit_still_serves_the_result(
     assert (await engine.repository.get(job.id)).staged_key is None
 
 
+@BOTH_STORES
 async def test_death_in_the_middle_of_the_move_is_mended(engine: Engine) -> None:
     """Where the file system links and then unlinks, both names can stay behind."""
     job = await engine.submit()
@@ -66,6 +70,7 @@ async def test_death_in_the_middle_of_the_move_is_mended(engine: Engine) -> None
     assert (await engine.repository.get(job.id)).staged_key is None
 
 
+@BOTH_STORES
 async def test_a_stop_while_the_result_is_stored_loses_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from relume.errors import IdempotencyMismatch
 from tests import photos
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import Engine
 
 
@@ -23,6 +24,7 @@ async def test_the_same_key_gives_the_same_job(engine: Engine) -> None:
     assert (await engine.submit(key="other")).id != first.id
 
 
+@BOTH_STORES
 async def test_the_same_key_at_the_same_moment_makes_one_job(engine: Engine) -> None:
     jobs = await asyncio.gather(*(engine.submit(key="k") for _ in range(10)))
     assert len({job.id for job in jobs}) == 1

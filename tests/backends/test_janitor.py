@@ -8,9 +8,11 @@ import pytest
 
 from relume.errors import Expired
 from relume.jobs.models import Job, JobStatus
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import Engine
 
 
+@BOTH_STORES
 async def test_files_are_deleted_after_their_time_and_the_record_stays(engine: Engine) -> None:
     job = await engine.ended(await engine.submit())
     waiting = await engine.submit()
@@ -24,6 +26,7 @@ async def test_files_are_deleted_after_their_time_and_the_record_stays(engine: E
         await engine.service.open_result(job.id)
 
 
+@BOTH_STORES
 async def test_an_upload_without_a_row_is_swept_when_it_is_old(engine: Engine) -> None:
     await engine.store.put(f"uploads/{uuid4()}.png", b"the request died")
     await engine.store.put("uploads/holiday.png", b"not ours: no id in its name")

@@ -14,9 +14,11 @@ from relume.pipeline import Pipeline
 from relume.ports import RunContext
 from relume.tasks import Task
 from tests import photos
+from tests.backends.conftest import BOTH_STORES
 from tests.engine import Engine
 
 
+@BOTH_STORES
 async def test_an_accepted_job_is_stored_before_the_queue_hears_of_it(engine: Engine) -> None:
     data = photos.encoded("PNG")
     job = await engine.submit(data)
@@ -26,6 +28,7 @@ async def test_an_accepted_job_is_stored_before_the_queue_hears_of_it(engine: En
     assert await engine.store.get(str(stored.input_key)) == data
 
 
+@BOTH_STORES
 async def test_a_job_runs_to_its_result(engine: Engine) -> None:
     data = photos.encoded("PNG")
     job = await engine.ended(await engine.submit(data))
@@ -70,6 +73,7 @@ async def test_every_attempt_is_kept(engine: Engine) -> None:
     )
 
 
+@BOTH_STORES
 async def test_a_job_by_url_keeps_the_original_it_fetched(engine: Engine) -> None:
     engine.fetcher.pages["https://example.org/a.jpg"] = photos.encoded("JPEG")
     job = await engine.ended(await engine.submit(url="https://example.org/a.jpg"))
@@ -78,6 +82,7 @@ async def test_a_job_by_url_keeps_the_original_it_fetched(engine: Engine) -> Non
     assert job.result_format == "jpeg"
 
 
+@BOTH_STORES
 async def test_an_unreadable_photo_is_refused_and_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(ImageUnreadable):
         await engine.submit(photos.encoded("PNG")[:-200])
@@ -116,6 +121,7 @@ async def test_a_url_that_leads_to_no_image_fails_the_job(engine: Engine) -> Non
     assert (job.status, job.error_code) == (JobStatus.FAILED, "unsupported_format")
 
 
+@BOTH_STORES
 async def test_a_full_disk_puts_the_job_back_for_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,8 +50,8 @@ def as_written(value: object) -> str:
 def setting_rows() -> dict[str, tuple[list[str], str, str]]:
     """The rows of docs/settings.md by the first name: all names, default, meaning."""
     page = read("docs/settings.md").partition("## Variables that are not settings")[0]
-    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| (none|`.+?`) \| (.+) \|$", page, re.MULTILINE)
-    parsed = [(re.findall(r"`([A-Z_]+)`", names), default, meaning) for names, default, meaning in rows]
+    rows = re.findall(r"^\| (`[A-Z0-9_`, ]+`) \| (none|`.+?`) \| (.+) \|$", page, re.MULTILINE)
+    parsed = [(re.findall(r"`([A-Z0-9_]+)`", names), default, meaning) for names, default, meaning in rows]
     return {names[0]: (names, default.strip("`"), meaning) for names, default, meaning in parsed}
 
 
@@ -100,7 +100,7 @@ def clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def example_lines() -> list[str]:
-    return re.findall(r"^#([A-Z_]+=.*)$", read("config.env.example"), re.MULTILINE)
+    return re.findall(r"^#([A-Z0-9_]+=.*)$", read("config.env.example"), re.MULTILINE)
 
 
 def test_the_example_file_names_every_setting_once_with_an_explanation() -> None:

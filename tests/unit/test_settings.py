@@ -38,6 +38,10 @@ def test_the_environment_comes_before_the_files(monkeypatch: pytest.MonkeyPatch,
         ("CELERY_BROKER_URL", "celery_broker_url"),
         ("STORAGE_BASE_URL", "result_base_url"),
         ("RESULT_BASE_URL", "result_base_url"),
+        ("AWS_REGION", "aws_region"),
+        ("AWS_DEFAULT_REGION", "aws_region"),
+        ("S3_ENDPOINT_URL", "s3_endpoint_url"),
+        ("AWS_ENDPOINT_URL", "s3_endpoint_url"),
     ],
 )
 def test_both_names_work(monkeypatch: pytest.MonkeyPatch, name: str, field: str) -> None:
@@ -76,6 +80,16 @@ def test_an_alias_in_a_stronger_source_wins(monkeypatch: pytest.MonkeyPatch, tmp
         ("MODEL_DEFAULT", "magic", "restoration/gfpgans-1.4"),
         ("WEBHOOK_SECRET", "short", "whsec_"),
         ("WEBHOOK_SECRET", "whsec_" + "not base64 at all! " * 3, "base64"),
+        ("STORAGE_DIR", "az://container", "'az://' is not known"),
+        ("STORAGE_DIR", "s3://", "s3://bucket/prefix"),
+        ("STORAGE_DIR", "s3://b", "s3://bucket/prefix"),
+        ("STORAGE_DIR", "s3://user:hunter2@bucket", "s3://bucket/prefix"),
+        ("STORAGE_DIR", "s3://bucket/a/../b", "prefix"),
+        ("STORAGE_DIR", "s3://bucket/a?region=x", "prefix"),
+        ("S3_ENDPOINT_URL", "minio:9000", "http://"),
+        ("RESULT_DELIVERY", "pigeon", "'proxy' or 'redirect'"),
+        ("RESULT_DELIVERY", "redirect", "STORAGE_DIR is a folder"),
+        ("RESULT_LINK_SECONDS", "9", "greater than or equal to 10"),
         ("REPLICATE_MOCK_DELAY_MIN", "60", "REPLICATE_MOCK_DELAY_MAX"),
     ],
 )
@@ -92,6 +106,9 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
 def test_secrets_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "hunter2")
     monkeypatch.setenv("WEBHOOK_SECRET", "hunter2")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "hunter2")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "hunter2")
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "hunter2" not in caught.value.detail
@@ -131,6 +148,39 @@ def test_the_sslmode_of_other_drivers_is_understood() -> None:
 def test_folders_that_lie_in_each_other_are_refused(uploads: str, results: str) -> None:
     with pytest.raises(SettingsError, match="PROCESSED_FOLDER"):
         storage_areas(load_settings(upload_folder=uploads, processed_folder=results))
+
+
+@pytest.mark.parametrize(
+    ("url", "prefixes"),
+    [
+        ("s3://photos", ["temp_uploads", "processed_images"]),
+        ("s3://photos/", ["temp_uploads", "processed_images"]),
+        ("S3://photos/a/b/", ["a/b/temp_uploads", "a/b/processed_images"]),
+    ],
+)
+def test_areas_of_a_bucket_are_prefixes(url: str, prefixes: list[str]) -> None:
+    settings = load_settings(storage_dir=url)
+    assert settings.bucket is not None
+    assert settings.bucket.name == "photos"
+    assert [prefix.as_posix() for prefix in storage_areas(settings).values()] == prefixes
+
+
+@pytest.mark.parametrize("folder", ["/srv/uploads", "../uploads", "a/../../uploads"])
+def test_areas_of_a_bucket_lie_in_it(folder: str) -> None:
+    with pytest.raises(SettingsError, match="STORAGE_DIR is a bucket"):
+        storage_areas(load_settings(storage_dir="s3://photos", upload_folder=folder))
+
+
+def test_half_a_key_of_a_bucket_is_refused() -> None:
+    with pytest.raises(SettingsError, match="belong together"):
+        load_settings(storage_dir="s3://photos", aws_access_key_id="AKID")
+    load_settings(aws_access_key_id="AKID")  # Meant for something else on this machine.
+
+
+def test_a_bucket_needs_a_database_elsewhere() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        database_url(load_settings(storage_dir="s3://photos"))
+    assert database_url(load_settings(storage_dir="s3://photos", database_url="postgresql://h/d")).host == "h"
 
 
 @pytest.mark.parametrize("wrong", ["mysql://h/d", "nonsense", "http://"])

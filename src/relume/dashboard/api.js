@@ -169,9 +169,11 @@ function parseEvent(block) {
 
 /**
  * Where the result lies on this origin. The server may name itself by another host
- * (RESULT_BASE_URL, for an emulator say), so only the path counts.
+ * (RESULT_BASE_URL, for an emulator say), so only the path counts. And it may lead others to a
+ * bucket on another origin (RESULT_DELIVERY), which this page's policy does not allow.
  */
 export function resultPath(resultUrl) {
-  const { pathname, search } = new URL(resultUrl, location.origin);
-  return pathname + search;
+  const { pathname, searchParams } = new URL(resultUrl, location.origin);
+  searchParams.set('delivery', 'proxy');
+  return `${pathname}?${searchParams}`;
 }

@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(v1.router(services, gate))
     app.include_router(generate.router(services, gate))
     app.include_router(generate.media_router(services))
-    app.include_router(files.router(services.jobs))
+    app.include_router(files.router(services.jobs, settings))
     app.include_router(operations.router(services, gate))
     app.include_router(health.router(services, gate, lookout))
     app.include_router(metrics.router(services, gate, lookout))

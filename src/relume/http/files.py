@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
 from relume.errors import Conflict, Expired, NotFound
 from relume.http.ids import job_id_of
@@ -58,13 +59,31 @@ async def served(
     return StreamingResponse(chunks, headers=headers, media_type=kind.media_type)
 
 
+Delivery = Literal["proxy"] | None
+"""`proxy`: the client wants the bytes from this service, even where it leads others to its bucket."""
+
+
+async def link_to(
+    jobs: JobService, settings: Settings, job: Job, request: Request, delivery: Delivery
+) -> Response | None:
+    """Leads to where the bucket serves a job's image; None where clients are not sent there."""
+    if "proxy" in (settings.result_delivery, delivery):
+        return None
+    # The method is signed with the rest.
+    method: Literal["GET", "HEAD"] = "HEAD" if request.method == "HEAD" else "GET"
+    link = await jobs.link_to_result(job, timedelta(seconds=settings.result_link_seconds), method)
+    if link is None:
+        return None
+    return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
+
+
 async def document(store: Store, key: str) -> dict[str, Any]:
     """A JSON object that is kept as a file. Raises NotFound."""
     found: dict[str, Any] = json.loads(await store.get(key))
     return found
 
 
-def router(jobs: JobService) -> APIRouter:
+def router(jobs: JobService, settings: Settings) -> APIRouter:
     routes = APIRouter(tags=["results"])
 
     async def _text(stem: str) -> str:
@@ -79,15 +98,21 @@ def router(jobs: JobService) -> APIRouter:
         summary="A result file",
         response_class=Response,
         responses=documented(NotFound, Conflict, Expired)
-        | {200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+        | {
+            200: {"content": {"image/png": {}, "image/jpeg": {}}},
+            307: {"description": "The file lies at the address in Location, for a while"},
+        },
     )
-    async def result(name: str, request: Request) -> Response:
+    async def result(name: str, request: Request, delivery: Delivery = None) -> Response:
+        """`delivery=proxy`: through this service, even where it leads clients to its bucket."""
         stem, _, extension = name.rpartition(".")
         if extension == TEXT:
             return PlainTextResponse(await _text(stem), headers={"X-Content-Type-Options": "nosniff"})
         job = await jobs.get(job_id_of(stem))
         if job.result_format is not None and extension != extension_of(job):
             raise NotFound("There is no such file.")
+        if link := await link_to(jobs, settings, job, request, delivery):
+            return link
         return await served(jobs, job.id, request)
 
     return routes

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from relume.errors import Conflict, Expired, IdempotencyMismatch, NotFound, QuotaExceeded
@@ -197,6 +197,14 @@ class JobService:
             except NotFound:
                 continue
         raise Expired("This file is not kept any more.")
+
+    async def link_to_result(
+        self, job: Job, expires: timedelta, method: Literal["GET", "HEAD"]
+    ) -> str | None:
+        """A URL at the store itself; None where it has none, or while the result is being moved."""
+        if job.result_key is None or job.staged_key is not None:
+            return None
+        return await self._store.presigned(job.result_key, expires, method)
 
     async def _first_of(self, keys: list[str]) -> AsyncIterator[bytes]:
         """The object of the first key that is there. Raises NotFound before the first chunk."""

@@ -21,6 +21,9 @@ from relume.ports import Result, RunContext
 from relume.providers.generic import GenericProvider
 from relume.settings import Settings, load_settings
 from relume.tasks import Task
+from tests.buckets import SECRET_KEY, Bucket, Fault, bucket, s3_server
+
+__all__ = ["bucket", "s3_server"]  # Fixtures.
 
 
 @pytest.fixture(autouse=True)
@@ -184,3 +187,33 @@ def test_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
     code, text = doctor()
     assert code == 1
     assert "API_PORT is wrong" in text
+
+
+# A bucket
+
+
+def bucket_settings(bucket: Bucket, **changed: str) -> Settings:
+    return load_settings(**bucket.settings(database_url="sqlite:///jobs.sqlite3") | changed)
+
+
+def test_a_bucket_is_written_and_read_and_left_clean(bucket: Bucket) -> None:
+    finding = service.storage(bucket_settings(bucket))
+    assert (finding.status, finding.details.split()[0]) == (Status.OK, f"s3://{bucket.name}/relume")
+    assert bucket.keys() == []
+
+
+def test_a_bucket_that_cannot_be_used_is_a_failure_in_one_sentence(bucket: Bucket) -> None:
+    missing = service.storage(bucket_settings(bucket, storage_dir="s3://no-such-bucket"))
+    away = service.storage(bucket_settings(bucket, s3_endpoint_url="http://127.0.0.1:1"))
+    bucket.server.faults += [Fault(method, "403 Forbidden") for method in ("GET", "PUT", "POST", "HEAD")]
+    refused = service.storage(bucket_settings(bucket))
+    assert [finding.status for finding in (missing, away, refused)] == [Status.FAILED] * 3
+    assert missing.details == "s3://no-such-bucket cannot be used: there is no such bucket"
+    assert "cannot be reached" in away.details
+    assert "refuses these credentials" in refused.details
+    assert SECRET_KEY not in missing.details + away.details + refused.details
+
+
+def test_a_bucket_without_a_database_is_a_finding(bucket: Bucket) -> None:
+    (finding,) = examine([("database", lambda: service.database(load_settings(**bucket.settings())))])
+    assert "DATABASE_URL" in finding.details

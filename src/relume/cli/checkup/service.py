@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -23,7 +24,7 @@ from relume.ports import RunContext
 from relume.providers.catalog import Catalog
 from relume.recipes import build, listed_models
 from relume.settings import FILES, Settings, names_of
-from relume.wiring import build_pipeline, refuse_what_is_not_here
+from relume.wiring import build_pipeline, build_store, refuse_what_is_not_here
 
 Raster = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -48,6 +49,11 @@ def settings_sources(settings: Settings) -> Finding:
 
 def storage(settings: Settings) -> Finding:
     """Nothing is created that stays: the folder itself is made by the first start."""
+    if settings.bucket:
+        # Under asyncio's own loop, obstore may still be in a callback when this short-lived process ends, and
+        # abort it; uvloop's wake-up leaves no such moment.
+        with_uvloop = {"use_uvloop": find_spec("uvloop") is not None}
+        return anyio.run(look_into, settings, backend_options=with_uvloop)
     folder = settings.storage_folder
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     try:
@@ -58,6 +64,14 @@ def storage(settings: Settings) -> Finding:
     free_gb = shutil.disk_usage(existing).free / GIGABYTE
     say = warning if free_gb < FREE_DISK_WANTED_GB else ok
     return say("storage", f"{folder}, {free_gb:.1f} GB free")
+
+
+async def look_into(settings: Settings) -> Finding:
+    try:
+        await build_store(settings).check()
+    except OSError as error:
+        return failed("storage", f"{settings.storage_dir} cannot be used: {error}")
+    return ok("storage", f"{settings.storage_dir} can be written and read, and never overwrites")
 
 
 def database(settings: Settings) -> Finding:

@@ -84,13 +84,19 @@ def media_router(services: Services) -> APIRouter:
         "/media/{filename}",
         summary="A generated picture",
         response_class=Response,
-        responses=documented(NotFound, Expired) | {200: {"content": {"image/png": {}}}},
+        responses=documented(NotFound, Expired)
+        | {
+            200: {"content": {"image/png": {}}},
+            307: {"description": "The file lies at the address in Location, for a while"},
+        },
     )
-    async def media(filename: str, request: Request) -> Response:
+    async def media(filename: str, request: Request, delivery: files.Delivery = None) -> Response:
         stem, _, extension = filename.rpartition(".")
         job = await services.jobs.get(job_id_of(stem))
         if extension != files.extension_of(job) or not is_media(job):
             raise NotFound("There is no such file.")
+        if link := await files.link_to(services.jobs, services.settings, job, request, delivery):
+            return link
         return await files.served(services.jobs, job.id, request)
 
     return routes
