@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from relume import __version__
 from relume.database import Database, database_url
@@ -32,8 +32,12 @@ from relume.webhooks import WebhookSender
 
 log = logger(__name__)
 
-_LOCAL_PLACES = 2
+LOCAL_PLACES = 2
 """One photo on the device, and one being decoded or encoded meanwhile."""
+LANES = ("hosted", "local")
+
+Role = Literal["all", "api", "worker"]
+"""What a process does: `all` serves and runs jobs, `api` serves, `worker` runs jobs that a broker hands out."""
 
 
 class SystemClock:
@@ -46,9 +50,13 @@ class Services:
     """Everything a process of Relume is made of, from its start to its stop."""
 
     settings: Settings
+    role: Role
+    lanes: tuple[str, ...]
+    """The lanes whose jobs this process runs; empty for one that only serves."""
     catalog: Catalog
     database: Database
     store: FolderStore
+    runner: Runner
     jobs: JobService
     queue: EmbeddedQueue
     janitor: Janitor
@@ -85,8 +93,17 @@ def build_pipeline(settings: Settings) -> Pipeline:
     return Pipeline(Catalog(settings).chain)
 
 
-def build_services(settings: Settings) -> Services:
-    """Connects the parts; starts nothing. Raises SettingsError for what this version cannot do."""
+def api_role(settings: Settings) -> Role:
+    """With a broker, an API process leaves the jobs to the workers."""
+    return "api" if settings.celery_broker_url else "all"
+
+
+def build_services(settings: Settings, role: Role | None = None, lanes: tuple[str, ...] = LANES) -> Services:
+    """Connects the parts of a process with a role, the API's by default; starts nothing.
+
+    Raises SettingsError for what this version cannot do.
+    """
+    role = role or api_role(settings)
     refuse_what_is_not_here(settings)
     clock = SystemClock()
     catalog = Catalog(settings)
@@ -114,14 +131,17 @@ def build_services(settings: Settings) -> Services:
     queue = EmbeddedQueue(
         runner.run,
         lambda: repository.due(clock.now()),
-        places={"local": _LOCAL_PLACES, "hosted": settings.worker_concurrency},
+        places={"local": LOCAL_PLACES, "hosted": settings.worker_concurrency},
         sweep_seconds=settings.sweep_seconds,
     )
     return Services(
         settings=settings,
+        role=role,
+        lanes=() if role == "api" else lanes,
         catalog=catalog,
         database=database,
         store=store,
+        runner=runner,
         jobs=JobService(
             repository=repository,
             store=store,
