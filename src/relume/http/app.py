@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         finally:
             await services.stop()
+            await gate.close()
 
     app = FastAPI(title="Relume", version=__version__, lifespan=lifespan, summary="Restores old photos.")
     app.state.services = services

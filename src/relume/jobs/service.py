@@ -220,6 +220,7 @@ class JobService:
             webhook_url=submission.webhook_url,
             created_at=now,
             available_at=now,
+            enqueued_at=now,
         )
 
     async def _keep_input(self, job: Job, data: bytes, formats: frozenset[ImageFormat] | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import anyio
@@ -23,7 +23,7 @@ from relume.errors import (
     RelumeError,
 )
 from relume.imaging.photo import Photo
-from relume.ports import Attempt, Provider, Result, RunContext
+from relume.ports import Attempt, BreakerNews, BreakerNotice, NoBreakerNews, Provider, Result, RunContext
 from relume.providers.breaker import Breaker
 from relume.providers.verify import verify
 from relume.tasks import Task
@@ -74,14 +74,25 @@ class Patience:
         return min(spread * _FIRST_WAIT_SECONDS * growth, _LONGEST_WAIT_SECONDS)
 
 
-@dataclass(slots=True)
 class Breakers:
-    """The breakers of a process, by provider and kind of task: a dead Space closes no living model."""
+    """The breakers of a process, by provider and kind of task: a dead Space closes no living model.
 
-    _all: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    Through `news`, what they find out spares other processes the same.
+    """
+
+    def __init__(self, news: BreakerNews | None = None) -> None:
+        self._all: dict[tuple[str, str], Breaker] = {}
+        self._news = news or NoBreakerNews()
+        self._news.listen(
+            lambda notice: self.of(notice.provider, notice.task).hear(notice.state, notice.age_seconds)
+        )
 
     def of(self, provider: str, task: str) -> Breaker:
-        return self._all.setdefault((provider, task), Breaker())
+        if (provider, task) not in self._all:
+            self._all[provider, task] = Breaker(
+                tell=lambda state: self._news.tell(BreakerNotice(provider, task, state))
+            )
+        return self._all[provider, task]
 
     def open_tasks(self, provider: str) -> list[str]:
         """The kinds of task for which a provider rests now, or is on trial."""
