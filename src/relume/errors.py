@@ -19,6 +19,7 @@ RelumeError                      code, HTTP status, can it pass, the sentence a 
 ├── UnsupportedFormat       415  an image format the contract does not take
 ├── RateLimited             429  too many requests; says when to come back
 ├── RestoreDisabled         503  the feature flag is off
+├── ServiceAway             503  the database is away for a moment; says when to come back
 ├── NoProvider              503  nothing is configured that could do it
 ├── FetchFailed             502  the URL handed over could not be fetched as an image
 ├── ProviderError           502  one provider failed
@@ -137,6 +138,12 @@ class RateLimited(RelumeError):
 
 class RestoreDisabled(RelumeError):
     code, title, status, can_pass = "restore_disabled", "Restoration is switched off", 503, True
+
+
+class ServiceAway(RelumeError):
+    """`extra["retry_after_seconds"]` says when to come back. What was accepted before is not lost."""
+
+    code, title, status, can_pass = "service_away", "Service is away for a moment", 503, True
 
 
 class NoProvider(RelumeError):

@@ -55,7 +55,7 @@ def test_a_second_port_serves_the_dashboard_at_its_root(tmp_path: Path) -> None:
         ("PROVIDER", "local", "not in this version"),
         ("MODEL_DEFAULT", "nope", "restoration/gfpgans-1.4"),
         ("DATABASE_URL", "mysql://root@localhost/x", "neither postgresql nor sqlite"),
-        ("CELERY_BROKER_URL", "redis://localhost", "Unset it"),
+        ("CELERY_BROKER_URL", "kafka://localhost", "redis://"),
         ("STORAGE_DIR", "s3://bucket/prefix", "local folder"),
         ("API_PORT", "70000", "API_PORT"),
     ],

@@ -22,8 +22,10 @@ from relume.errors import (
     NoProvider,
     RateLimited,
     RelumeError,
+    ServiceAway,
 )
 from relume.http.gate import Gate
+from relume.http.problems import of_fault
 from relume.http.uploads import idempotency_key, read_json
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job, JobStatus
@@ -36,10 +38,7 @@ from relume.recipes import (
     TEXT_MODEL,
     build,
 )
-from relume.telemetry import logger
 from relume.wiring import Services
-
-log = logger(__name__)
 
 T = TypeVar("T")
 D = TypeVar("D", int, None)
@@ -69,9 +68,8 @@ class MobileRoute(APIRoute):
                 return await handle(request)
             except RelumeError as error:
                 return _failure(error)
-            except Exception:
-                log.exception("http.fault", path=request.url.path)
-                return _failure(InternalError())
+            except Exception as error:  # noqa: BLE001 (it is logged there)
+                return _failure(of_fault(request, error))
 
         return handle_or_tell
 
@@ -213,7 +211,7 @@ def _failure(error: RelumeError, job: Job | None = None) -> JSONResponse:
     if job is not None:
         told["job_id"] = str(job.id)
     headers = {}
-    if isinstance(error, RateLimited):
+    if isinstance(error, (RateLimited, ServiceAway)):
         headers["Retry-After"] = str(error.extra["retry_after_seconds"])
     status = 502 if isinstance(error, AllProvidersFailed) else error.status
     return JSONResponse(told, status_code=status, headers=headers)

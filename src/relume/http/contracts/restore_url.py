@@ -17,6 +17,7 @@ from relume.errors import (
     NotFound,
     RateLimited,
     RestoreDisabled,
+    ServiceAway,
     UrlRefused,
 )
 from relume.http.files import result_url
@@ -58,6 +59,7 @@ def router(services: Services, gate: Gate) -> APIRouter:
             RateLimited,
             InternalError,
             RestoreDisabled,
+            ServiceAway,
         ),
     )
     async def restore(request: Request) -> Accepted:

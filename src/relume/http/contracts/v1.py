@@ -26,6 +26,7 @@ from relume.errors import (
     NotFound,
     RateLimited,
     RestoreDisabled,
+    ServiceAway,
     UnknownModel,
     UnsupportedFormat,
     UrlRefused,
@@ -191,6 +192,7 @@ _RESTORE_ERRORS = (
     RateLimited,
     InternalError,
     RestoreDisabled,
+    ServiceAway,
 )
 
 
