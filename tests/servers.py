@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 _START_SECONDS = 30
 
 
@@ -195,8 +197,15 @@ class Worker:
         return path.read_text() if path.exists() else ""
 
     def kill(self) -> None:
+        """The command and its children, as the power would."""
         assert self._process is not None
-        self._process.kill()
+        with suppress(psutil.NoSuchProcess):
+            own = psutil.Process(self._process.pid)
+            family = [own, *own.children(recursive=True)]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(family[1:], timeout=30)
         self._process.wait(30)
 
     def stop(self, seconds: float = 60) -> int:

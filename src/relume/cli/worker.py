@@ -33,16 +33,15 @@ def worker(
             "CELERY_BROKER_URL is not set: a worker has nobody to take jobs from. "
             "Without a broker, `relume serve` runs them itself."
         )
-    from relume.cli.working import Supervisor, work
+    from relume.cli.working import Supervisor, is_supervised, work
     from relume.telemetry import configure_logging
     from relume.wiring import refuse_what_is_not_here
 
     refuse_what_is_not_here(settings)
-    if len(wanted) == 1:
-        work(settings, wanted[0], concurrency)
-    else:
-        configure_logging(settings.log_level)
-        Supervisor(wanted, concurrency, settings.worker_stop_seconds).run()
+    if is_supervised():
+        raise typer.Exit(work(settings, wanted[0], concurrency))
+    configure_logging(settings.log_level)
+    Supervisor(wanted, concurrency, settings.worker_stop_seconds).run()
 
 
 def _lanes(given: str) -> tuple[str, ...]:

@@ -28,8 +28,15 @@ _HEALTHY_SECONDS = 30.0
 _EXTRA_STOP_SECONDS = 15.0
 
 
-def work(settings: Settings, lane: str, places: int | None) -> None:
-    """Run the jobs of one lane in this process until a signal says stop. Raises SettingsError."""
+def is_supervised() -> bool:
+    return PARENT_VARIABLE in os.environ
+
+
+def work(settings: Settings, lane: str, places: int | None) -> int:
+    """Run the jobs of one lane in this process until a signal says stop. Gives the exit code.
+
+    Raises SettingsError.
+    """
     configure_logging(settings.log_level)
     _end_with_parent()
     services = build_services(settings, "worker", (lane,))
@@ -38,7 +45,7 @@ def work(settings: Settings, lane: str, places: int | None) -> None:
     try:
         loop.submit(services.start()).result()
         try:
-            CeleryWorker(
+            return CeleryWorker(
                 services.celery,
                 lane,
                 places or (settings.worker_concurrency if lane == "hosted" else LOCAL_PLACES),
@@ -64,7 +71,8 @@ class _Child:
 class Supervisor:
     """Keeps one process for each lane alive, and stops them with itself.
 
-    Two processes, for a photo that is being restored here must not keep hosted jobs waiting for the interpreter.
+    A process for each, for a photo that is being restored here must not keep hosted jobs waiting for the
+    interpreter; and a process above them, for one can end by a fault: of a codec, or of a library below.
     """
 
     def __init__(self, lanes: tuple[str, ...], concurrency: int | None, stop_seconds: float) -> None:
@@ -89,7 +97,7 @@ class Supervisor:
 
     def _start(self, lane: str) -> _Child:
         command = [sys.executable, "-m", "relume", "worker", "--lanes", lane]
-        if self._concurrency is not None and lane == "hosted":
+        if self._concurrency is not None and (lane == "hosted" or self._lanes == (lane,)):
             command += ["--concurrency", str(self._concurrency)]
         environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
         process = subprocess.Popen(command, env=environment)  # noqa: S603 (our own program)

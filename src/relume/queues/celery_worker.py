@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import logging
 import socket
@@ -45,11 +46,15 @@ class CeleryWorker:
         self._run = run
         self._loop = loop
         self._stop_seconds = stop_seconds
-        self._running: set[concurrent.futures.Future[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._given_back = False
 
-    def work(self) -> None:
-        """Work until a signal says stop. Call in the main thread: Celery handles the signals there."""
+    def work(self) -> int:
+        """Work until a signal says stop. Call in the main thread: Celery handles the signals there.
+
+        Gives the exit code: not 0 when it ended by a fault of its own, which a lost broker can bring about.
+        """
         self._app.task(self._task, name=TASK, shared=False)
         signals.worker_shutting_down.connect(self._shutting_down)
         signals.setup_logging.connect(_keep_logging)
@@ -64,37 +69,47 @@ class CeleryWorker:
             quiet=True,
         )
         log.info("worker.started", queue=self._queue, places=self._places)
-        worker.start()
+        try:
+            worker.start()
+        finally:
+            self._loop.submit(self._give_back()).result()
         log.info("worker.stopped", queue=self._queue)
+        return int(worker.exitcode or 0)
 
     def _task(self, job_id: str) -> None:
-        run = self._loop.submit(self._whole(UUID(job_id)))
-        self._running.add(run)
-        if self._stopping and self._stop_seconds == 0:
-            run.cancel()
         try:
-            run.result()
+            self._loop.submit(self._whole(UUID(job_id))).result()
         except concurrent.futures.CancelledError:
             pass  # It was given back; the sweep of any process finds it.
         except Exception as error:  # noqa: BLE001 (the job is safe in the database; the sweep repeats its id)
             log.warning("worker.put_off", job_id=job_id, cause=type(error).__name__)
-        finally:
-            self._running.discard(run)
 
     async def _whole(self, job_id: UUID) -> None:
-        await self._run(job_id)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        if self._given_back:
+            return
+        self._running.add(task)
+        try:
+            await self._run(job_id)
+        finally:
+            self._running.discard(task)
 
     def _shutting_down(self, **_: Any) -> None:
         """In a signal handler: only begin something here."""
         if not self._stopping:
             self._stopping = True
-            timer = threading.Timer(self._stop_seconds, self._give_back)
+            timer = threading.Timer(self._stop_seconds, lambda: self._loop.submit(self._give_back()))
             timer.daemon = True
             timer.start()
 
-    def _give_back(self) -> None:
-        for run in list(self._running):
-            run.cancel()
+    async def _give_back(self) -> None:
+        """Stop what still runs, and wait until it has let go of its jobs."""
+        self._given_back = True
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _keep_logging(**_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ class RedisEvents:
         }
         self._bus.send(_channel(event.job_id), message, key=(event.job_id, str(event.status), is_wish))
 
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[JobEvent | None]:
+    async def subscribe(self, job_id: UUID) -> AsyncGenerator[JobEvent | None, None]:
         await self._join(job_id)
         try:
             async with aclosing(self._here.subscribe(job_id)) as events:
