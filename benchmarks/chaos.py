@@ -307,7 +307,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--within-seconds", type=float, default=600.0, help="for submitting, and for the rest"
     )
-    parser.add_argument("--over-seconds", type=float, default=60.0, help="the jobs come in evenly over these")
+    parser.add_argument("--over-seconds", type=float, default=60.0, help="for all to come in")
     parser.add_argument("--provider", choices=sorted(_LANES), default="builtin")
     return parser.parse_args()
 

@@ -127,6 +127,8 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
     role = role or api_role(settings)
     refuse_what_is_not_here(settings)
     clock = SystemClock()
+    if role != "all" and database_url(settings).get_backend_name() == "sqlite":
+        log.warning("database.one_machine_only")
     links = _links(settings)
     catalog = Catalog(settings, Breakers(links.news))
     pipeline = Pipeline(catalog.chain)
