@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
+from sqlalchemy.exc import DBAPIError
+
 from relume.loops import LoopThread
 from relume.queues.celery_worker import CeleryWorker
 from relume.settings import Settings
@@ -44,19 +46,20 @@ def work(settings: Settings, lane: str, places: int | None) -> int:
     loop = LoopThread()
     try:
         loop.submit(services.start()).result()
-        try:
-            return CeleryWorker(
-                services.celery,
-                lane,
-                places or (settings.worker_concurrency if lane == "hosted" else LOCAL_PLACES),
-                services.runner.run,
-                loop,
-                prefix=settings.queue_prefix,
-                stop_seconds=settings.worker_stop_seconds,
-            ).work()
-        finally:
-            loop.submit(services.stop()).result()
+        return CeleryWorker(
+            services.celery,
+            lane,
+            places or (settings.worker_concurrency if lane == "hosted" else LOCAL_PLACES),
+            services.runner.run,
+            loop,
+            prefix=settings.queue_prefix,
+            stop_seconds=settings.worker_stop_seconds,
+        ).work()
+    except (DBAPIError, OSError) as error:
+        log.error("worker.not_started", cause=type(error).__name__)  # noqa: TRY400 (a sentence is enough)
+        return 1
     finally:
+        loop.submit(services.stop()).result()
         loop.close()
 
 
