@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 POSTGRES_URL = os.environ.get("RELUME_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+RABBITMQ_URL = os.environ.get("RELUME_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 
 
 def missing(part: str) -> NoReturn:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
+from relume.database_connection import connect
 from relume.errors import SettingsError
 from relume.jobs.group_commit import GroupCommit, Work
 from relume.settings import Settings
@@ -172,7 +173,10 @@ def _is_sqlite_file(url: URL) -> bool:
 
 def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        patient = {"async_creator_fn": connect}
+        return create_async_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=patient
+        )
     engine = create_async_engine(url, connect_args=_SQLITE_ARGUMENTS)
     _prepared(engine.sync_engine)
     return engine

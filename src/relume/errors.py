@@ -20,6 +20,7 @@ RelumeError                      code, HTTP status, can it pass, the sentence a 
 ├── RateLimited             429  too many requests; says when to come back
 │   └── QuotaExceeded            the client's jobs or dollars for today are used up
 ├── RestoreDisabled         503  the feature flag is off
+├── ServiceAway             503  the database is away for a moment; says when to come back
 ├── NoProvider              503  nothing is configured that could do it
 ├── FetchFailed             502  the URL handed over could not be fetched as an image
 ├── ProviderError           502  one provider failed
@@ -144,6 +145,12 @@ class QuotaExceeded(RateLimited):
 
 class RestoreDisabled(RelumeError):
     code, title, status, can_pass = "restore_disabled", "Restoration is switched off", 503, True
+
+
+class ServiceAway(RelumeError):
+    """`extra["retry_after_seconds"]` says when to come back. What was accepted before is not lost."""
+
+    code, title, status, can_pass = "service_away", "Service is away for a moment", 503, True
 
 
 class NoProvider(RelumeError):

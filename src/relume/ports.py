@@ -328,3 +328,32 @@ class Queue(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerNotice:
+    """What a process has found out about a provider at a kind of task."""
+
+    provider: str
+    task: str
+    state: Literal["open", "trial", "closed"]
+    age_seconds: float = 0.0
+    """How long ago it was found out."""
+
+
+class BreakerNews(Protocol):
+    """Tells the other processes of breakers, and hears from them. Lossy by design: each has its own breakers."""
+
+    def tell(self, notice: BreakerNotice) -> None: ...
+
+    def listen(self, hear: Callable[[BreakerNotice], None]) -> None:
+        """Call `hear`, in the event loop, with what others tell."""
+        ...
+
+
+class NoBreakerNews:
+    """For a process that is alone."""
+
+    def tell(self, notice: BreakerNotice) -> None: ...
+
+    def listen(self, hear: Callable[[BreakerNotice], None]) -> None: ...

@@ -117,7 +117,23 @@ class Bucket:
         return cls(name, prefix.strip("/"))
 
 
+def _url_of(*schemes: str) -> AfterValidator:
+    allowed = " or ".join(f"{scheme}://" for scheme in schemes)
+
+    def check(value: str) -> str:
+        if urlsplit(value).scheme not in schemes:
+            raise ValueError(f"it must be a URL that begins with {allowed}")
+        return value
+
+    return AfterValidator(check)
+
+
+REDIS_SCHEMES = ("redis", "rediss")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+BrokerUrl = Annotated[str, _url_of(*BROKER_SCHEMES)]
+RedisUrl = Annotated[str, _url_of(*REDIS_SCHEMES)]
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 ModelList = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_picture_models)]
 ProviderOrder = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_providers)]
@@ -191,6 +207,7 @@ class Settings(BaseModel):
     )
     database_url: str | None = None
     database_url_sync: str | None = None
+    database_upgrade_at_start: bool = True
     result_cache_enabled: bool = True
     result_ttl_minutes: float = Field(60, ge=0)
     media_ttl_minutes: float | None = Field(None, ge=0)
@@ -206,14 +223,26 @@ class Settings(BaseModel):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         BeforeValidator(lambda level: str(level).upper()),
     ] = "INFO"
-    celery_broker_url: str | None = Field(
-        None, validation_alias=AliasChoices("celery_broker_url", "redis_url")
-    )
+    celery_broker_url: BrokerUrl | None = None
+    redis_url: RedisUrl | None = None
     celery_result_backend: str | None = None
+    queue_prefix: str = Field("relume", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     worker_concurrency: int = Field(64, ge=1, le=4096)
+    worker_stop_seconds: float = Field(30, ge=0, le=3600)
     lease_seconds: float = Field(30, ge=1, le=3600)
     sweep_seconds: float = Field(5, gt=0, le=3600)
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_redis_serves_for_all(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The two names are one setting where only one is given, unless that one is no Redis."""
+        broker, redis = values.get("celery_broker_url"), values.get("redis_url")
+        if redis and not broker:
+            return values | {"celery_broker_url": redis}
+        if broker and not redis and str(broker).startswith(tuple(f"{name}://" for name in REDIS_SCHEMES)):
+            return values | {"redis_url": broker}
+        return values
 
     @model_validator(mode="after")
     def _what_fits_together(self) -> Self:

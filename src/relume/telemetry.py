@@ -8,6 +8,11 @@ from typing import Any
 
 import structlog
 
+_CHATTY = (
+    *("httpx", "httpcore", "aiosqlite", "alembic", "PIL"),
+    *("celery.worker.strategy", "celery.app.trace"),  # Two lines a job; ours say more.
+)
+
 
 def configure_logging(level: str = "INFO") -> None:
     """Send our events and those of the libraries below us through one renderer."""
@@ -44,7 +49,7 @@ def configure_logging(level: str = "INFO") -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    for chatty in ("httpx", "httpcore", "aiosqlite", "alembic", "PIL"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import SecretStr
 
@@ -28,12 +29,14 @@ from relume.jobs.quotas import Quota
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
+from relume.jobs.sweep import Sweep
 from relume.jobs.tallies import MemoryMeters
 from relume.metrics import BREAKER_OPENINGS
 from relume.outbound import UrlPolicy
 from relume.pipeline import Pipeline
-from relume.ports import Clock, Store
+from relume.ports import BreakerNews, Clock, Events, NoBreakerNews, Queue, Store
 from relume.providers.catalog import Catalog
+from relume.providers.chain import Breakers
 from relume.queues.embedded import EmbeddedQueue
 from relume.queues.events import MemoryEvents
 from relume.settings import Settings
@@ -42,17 +45,30 @@ from relume.storage.local import FolderStore
 from relume.telemetry import logger
 from relume.webhooks import WebhookSender
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 log = logger(__name__)
 
-LANES = ("local", "hosted")
-"""Work that keeps this machine busy, and work that waits for others."""
-_LOCAL_PLACES = 2
+LOCAL_PLACES = 2
 """One photo on the device, and one being decoded or encoded meanwhile."""
+LANES = ("hosted", "local")
+_SWEEPS_UNTIL_LATE = 12
+"""After so many rounds of the sweep, an id that was handed to the broker and not taken may be lost."""
+
+Role = Literal["all", "api", "worker"]
+"""What a process does: `all` serves and runs jobs, `api` serves, `worker` runs jobs that a broker hands out."""
 
 
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+class Part(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -61,12 +77,16 @@ class Services:
 
     settings: Settings
     clock: Clock
+    role: Role
+    lanes: tuple[str, ...]
+    """The lanes whose jobs this process runs; empty for one that only serves."""
     catalog: Catalog
     database: Database
     store: Store
+    runner: Runner
     jobs: JobService
     keys: KeyRing
-    queue: EmbeddedQueue
+    queue: Queue
     janitor: Janitor
     fetcher: UrlFetcher
     policy: UrlPolicy
@@ -75,6 +95,10 @@ class Services:
     figures: Figures
     meters: MemoryMeters
     pulse: Pulse
+    celery: Celery | None = None
+    """The task queue of a process that works with others."""
+    links: Sequence[Part] = ()
+    """The connections to other processes, in the order of their start."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -87,9 +111,10 @@ class Services:
         return None if "://" in self.settings.storage_dir else self.settings.storage_folder
 
     async def start(self) -> None:
-        await self.database.upgrade()
+        await prepare_tables(self.database, self.settings)
         await self._check_store()
-        await self.queue.start()
+        for part in (*self.links, self.queue):
+            await part.start()
         await self.pulse.beat()  # Who asks for the health at once finds this process alive.
         self._spawn(self.pulse.run_forever())
         self._spawn(self.janitor.run_forever())
@@ -107,7 +132,8 @@ class Services:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.queue.stop()
+        for part in (self.queue, *reversed(self.links)):
+            await part.stop()
         await self.fetcher.close()
         await self.catalog.close()
         if self.webhooks is not None:
@@ -125,11 +151,23 @@ def build_pipeline(settings: Settings) -> Pipeline:
     return Pipeline(catalog.chain, close=catalog.close)
 
 
-def build_services(settings: Settings) -> Services:
-    """Connects the parts; starts nothing. Raises SettingsError for what this version cannot do."""
+def api_role(settings: Settings) -> Role:
+    """With a broker, an API process leaves the jobs to the workers."""
+    return "api" if settings.celery_broker_url else "all"
+
+
+def build_services(settings: Settings, role: Role | None = None, lanes: tuple[str, ...] = LANES) -> Services:
+    """Connects the parts of a process with a role, the API's by default; starts nothing.
+
+    Raises SettingsError for what this version cannot do.
+    """
+    role = role or api_role(settings)
     refuse_what_is_not_here(settings)
     clock = SystemClock()
-    catalog = Catalog(settings)
+    if role != "all" and database_url(settings).get_backend_name() == "sqlite":
+        log.warning("database.one_machine_only")
+    links = _links(settings)
+    catalog = Catalog(settings, Breakers(links.news))
     pipeline = Pipeline(catalog.chain)
     database = Database(database_url(settings))
     meters = MemoryMeters()
@@ -140,7 +178,7 @@ def build_services(settings: Settings) -> Services:
     quota = Quota(settings.quota_jobs_per_day, settings.quota_usd_per_day)
     repository = JobRepository(database, quota)
     store = build_store(settings)
-    events = MemoryEvents()
+    events = links.events
     policy = UrlPolicy(settings.fetch_allowed_hosts)
     fetcher = UrlFetcher(policy)
     limits = Limits(max_bytes=settings.max_image_bytes)
@@ -159,19 +197,16 @@ def build_services(settings: Settings) -> Services:
         cache=_cache(settings, repository, store, catalog),
         meters=meters,
     )
-    places = {"local": _LOCAL_PLACES, "hosted": settings.worker_concurrency}
-    queue = EmbeddedQueue(
-        runner.run,
-        lambda: repository.due(clock.now()),
-        places=places,
-        sweep_seconds=settings.sweep_seconds,
-    )
+    celery, queue = _queue(settings, role, repository, clock, runner)
     return Services(
         settings=settings,
         clock=clock,
+        role=role,
+        lanes=() if role == "api" else lanes,
         catalog=catalog,
         database=database,
         store=store,
+        runner=runner,
         jobs=JobService(
             repository=repository,
             store=store,
@@ -198,7 +233,15 @@ def build_services(settings: Settings) -> Services:
         limits=limits,
         figures=figures,
         meters=meters,
-        pulse=Pulse(figures, meters, clock, kind="api", lanes=LANES),
+        pulse=Pulse(
+            figures,
+            meters,
+            clock,
+            kind="worker" if role == "worker" else "api",
+            lanes=() if role == "api" else lanes,
+        ),
+        celery=celery,
+        links=links.parts,
     )
 
 
@@ -271,6 +314,63 @@ def _keep_media(settings: Settings) -> timedelta | None:
     return timedelta(minutes=settings.result_ttl_minutes if own is None else own) or None
 
 
+async def prepare_tables(database: Database, settings: Settings) -> None:
+    """Bring the tables up to date, or see that they are. Raises SettingsError.
+
+    A file of SQLite is made by whoever comes first, so it is always brought up to date.
+    """
+    is_file = database.url.get_backend_name() == "sqlite"
+    if is_file or settings.database_upgrade_at_start:
+        await database.upgrade()
+    elif not await database.is_current():
+        raise SettingsError(
+            "DATABASE_UPGRADE_AT_START is false, and the tables are not those of this version. "
+            "Run `relume db upgrade` once, then start again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """How a process hears from others, and is heard."""
+
+    events: Events
+    news: BreakerNews
+    parts: tuple[Part, ...] = ()
+
+
+def _links(settings: Settings) -> _Links:
+    if settings.redis_url is None:
+        return _Links(MemoryEvents(), NoBreakerNews())
+    from relume.queues.redis_bus import RedisBus
+    from relume.queues.redis_events import RedisEvents
+    from relume.queues.redis_news import RedisBreakerNews
+
+    bus = RedisBus(settings.redis_url, settings.queue_prefix)
+    news = RedisBreakerNews(bus)
+    return _Links(RedisEvents(bus), news, (bus,))
+
+
+def _queue(
+    settings: Settings, role: Role, repository: JobRepository, clock: SystemClock, runner: Runner
+) -> tuple[Celery | None, Queue]:
+    """The queue of a role. Celery is loaded only where a broker is configured."""
+    if role == "all":
+        return None, EmbeddedQueue(
+            runner.run,
+            lambda: repository.due(clock.now()),
+            places={"local": LOCAL_PLACES, "hosted": settings.worker_concurrency},
+            sweep_seconds=settings.sweep_seconds,
+        )
+    from relume.queues.celery_app import make_app
+    from relume.queues.celery_queue import CeleryQueue
+
+    app = make_app(settings, LANES)
+    queue = CeleryQueue(app, settings.queue_prefix, sweep_seconds=settings.sweep_seconds)
+    patience = timedelta(seconds=_SWEEPS_UNTIL_LATE * settings.sweep_seconds)
+    queue.sweep_with(Sweep(repository, clock, queue.depth, patience).overdue)
+    return app, queue
+
+
 def _cache(
     settings: Settings, repository: JobRepository, store: Store, catalog: Catalog
 ) -> ResultCache | None:
@@ -302,8 +402,8 @@ def _webhooks(
 
 def refuse_what_is_not_here(settings: Settings) -> None:
     """Better no start than a start that quietly does something else than it was told. Raises SettingsError."""
-    if settings.celery_broker_url:
+    if settings.celery_broker_url and find_spec("celery") is None:
         raise SettingsError(
-            "CELERY_BROKER_URL (or REDIS_URL) is set, but this version of Relume runs its workers in its own "
-            "process only. Unset it to start."
+            "CELERY_BROKER_URL (or REDIS_URL) is set, but Celery is not installed. "
+            "Run `pip install 'relume[distributed]'`, or unset it."
         )

@@ -88,7 +88,7 @@ def test_a_second_port_serves_the_dashboard_at_its_root(tmp_path: Path) -> None:
         ("PROVIDER", "local", "not in this version"),
         ("MODEL_DEFAULT", "nope", "restoration/gfpgans-1.4"),
         ("DATABASE_URL", "mysql://root@localhost/x", "neither postgresql nor sqlite"),
-        ("CELERY_BROKER_URL", "redis://localhost", "Unset it"),
+        ("CELERY_BROKER_URL", "kafka://localhost", "redis://"),
         ("STORAGE_DIR", "s3://bucket/prefix", "DATABASE_URL has to say where the database is"),
         ("STORAGE_DIR", "gs://bucket/prefix", "s3://bucket/prefix"),
         ("RESULT_DELIVERY", "redirect", "STORAGE_DIR is a folder"),

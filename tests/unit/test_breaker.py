@@ -76,7 +76,7 @@ def test_a_cancelled_trial_lets_the_next_one_through(breaker: Breaker, time: Tim
 
 def test_each_opening_is_told_and_nothing_else(time: Time) -> None:
     opened: list[float] = []
-    breaker = Breaker(time, lambda: opened.append(time.now))
+    breaker = Breaker(time, on_open=lambda: opened.append(time.now))
     record(breaker, "+" + "-" * LEAST_CALLS)
     time.now += REST_SECONDS
     assert breaker.allow()

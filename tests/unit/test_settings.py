@@ -34,8 +34,6 @@ def test_the_environment_comes_before_the_files(monkeypatch: pytest.MonkeyPatch,
     [
         ("HF_TOKEN", "huggingface_token"),
         ("HUGGINGFACE_TOKEN", "huggingface_token"),
-        ("REDIS_URL", "celery_broker_url"),
-        ("CELERY_BROKER_URL", "celery_broker_url"),
         ("STORAGE_BASE_URL", "result_base_url"),
         ("RESULT_BASE_URL", "result_base_url"),
         ("AWS_REGION", "aws_region"),
@@ -48,6 +46,26 @@ def test_both_names_work(monkeypatch: pytest.MonkeyPatch, name: str, field: str)
     monkeypatch.setenv(name, "http://value.example")
     assert "value.example" in str(getattr(load_settings(), field)) or field == "huggingface_token"
     assert getattr(load_settings(), field) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "broker", "redis"),
+    [
+        ({"REDIS_URL": "redis://a/1"}, "redis://a/1", "redis://a/1"),
+        ({"CELERY_BROKER_URL": "rediss://a/1"}, "rediss://a/1", "rediss://a/1"),
+        ({"CELERY_BROKER_URL": "redis://a", "REDIS_URL": "redis://b"}, "redis://a", "redis://b"),
+        ({"CELERY_BROKER_URL": "amqp://a", "REDIS_URL": "redis://b"}, "amqp://a", "redis://b"),
+        ({"CELERY_BROKER_URL": "amqp://a"}, "amqp://a", None),
+        ({"CELERY_BROKER_URL": "", "REDIS_URL": ""}, None, None),
+    ],
+)
+def test_the_broker_and_redis_are_one_setting_unless_both_are_given(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], broker: str | None, redis: str | None
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.celery_broker_url, settings.redis_url) == (broker, redis)
 
 
 def test_an_empty_value_is_no_value_except_for_the_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +95,9 @@ def test_an_alias_in_a_stronger_source_wins(monkeypatch: pytest.MonkeyPatch, tmp
         ("CHAIN_UPSCALE", "builtin,magic", "'magic' is no provider"),
         ("RESULT_BASE_URL", "example.org", "http://"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO'"),
+        ("REDIS_URL", "amqp://localhost", "redis://"),
+        ("CELERY_BROKER_URL", "localhost:6379", "amqp://"),
+        ("QUEUE_PREFIX", "a b", "pattern"),
         ("MODEL_DEFAULT", "magic", "restoration/gfpgans-1.4"),
         ("WEBHOOK_SECRET", "short", "whsec_"),
         ("WEBHOOK_SECRET", "whsec_" + "not base64 at all! " * 3, "base64"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relume import __version__
-from relume.cli import doctor, keys, restore, serve
+from relume.cli import db, doctor, keys, restore, serve, worker
 from relume.errors import SettingsError
 
 USAGE_ERROR = 2
@@ -22,9 +22,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("restore")(restore.restore)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.keys, name="keys")
+app.add_typer(db.db, name="db")
 
 
 def _print_version(wanted: bool) -> None:

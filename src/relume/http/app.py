@@ -32,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await lookout.close()
             await services.stop()
+            await gate.close()
 
     app = FastAPI(
         title="Relume",

@@ -8,9 +8,9 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 from fastapi import Request
-from throttled.asyncio import MemoryStore, RateLimiterType, Throttled, per_min
 
 from relume.errors import KeyMissing, KeyWrong, RateLimited, RestoreDisabled
+from relume.http.buckets import Buckets
 from relume.jobs.keys import Caller, KeyRing, digest_of
 from relume.jobs.service import ADDRESS_PREFIX
 from relume.metrics import REFUSALS
@@ -18,12 +18,11 @@ from relume.ports import NO_METERS, Meters
 from relume.settings import Settings
 
 KEY_HEADER = "X-API-KEY"
-_REMEMBERED_CLIENTS = 100_000
 _IPV6_CLIENT_BITS = 64
 
 
 class Gate:
-    """One for each process. The buckets are in its memory: with several processes each has its own."""
+    """One for each process. With Redis all share their buckets, see `Buckets`."""
 
     def __init__(self, settings: Settings, keys: KeyRing, meters: Meters = NO_METERS) -> None:
         self._keys = keys
@@ -32,11 +31,10 @@ class Gate:
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._restore_enabled = settings.restore_enabled
         self._per_minute = settings.rate_limit_per_min
-        self._buckets = Throttled(
-            using=RateLimiterType.TOKEN_BUCKET.value,
-            quota=per_min(max(self._per_minute, 1), burst=max(self._per_minute, 1)),
-            store=MemoryStore(options={"MAX_SIZE": _REMEMBERED_CLIENTS}),
-        )
+        self._buckets = Buckets(settings)
+
+    async def close(self) -> None:
+        await self._buckets.close()
 
     async def require_key(self, request: Request) -> None:
         """A dependency of all endpoints but health, docs and result files. Raises KeyMissing, KeyWrong."""
@@ -67,10 +65,10 @@ class Gate:
         """A dependency of all job-creating endpoints. Raises RateLimited."""
         if self._per_minute == 0:
             return
-        verdict = await self._buckets.limit(_client(request) or _address(request))
-        if verdict.limited:
+        seconds = await self._buckets.seconds_to_wait(_client(request) or _address(request))
+        if seconds is not None:
             self._meters.count(REFUSALS, reason=RateLimited.code)
-            wait = max(math.ceil(verdict.state.retry_after), 1)
+            wait = max(math.ceil(seconds), 1)
             raise RateLimited(
                 f"Too many photos at once: {self._per_minute} a minute are allowed. "
                 f"Please try again in {wait} seconds.",

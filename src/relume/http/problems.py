@@ -7,8 +7,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from relume.database_connection import DatabaseAway
 from relume.errors import (
     InternalError,
     InvalidParameter,
@@ -17,10 +20,13 @@ from relume.errors import (
     NotFound,
     RateLimited,
     RelumeError,
+    ServiceAway,
 )
 from relume.telemetry import logger
 
 log = logger(__name__)
+
+_AWAY_SECONDS = 3
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,6 +36,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RelumeError, _relume_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
+    for away in (DatabaseAway, DBAPIError, PoolTimeout):
+        app.add_exception_handler(away, _database_error)
     app.add_exception_handler(Exception, _fault)
 
 
@@ -46,7 +54,7 @@ def body(error: RelumeError, status: int | None = None) -> dict[str, Any]:
 
 def response(error: RelumeError, status: int | None = None) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
-    if isinstance(error, RateLimited):
+    if isinstance(error, (RateLimited, ServiceAway)):
         headers["Retry-After"] = str(error.extra["retry_after_seconds"])
     if isinstance(error, KeyMissing):
         headers["WWW-Authenticate"] = 'ApiKey header="X-API-KEY"'
@@ -103,6 +111,35 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     if error.status_code < 500:
         return response(InvalidParameter("The request cannot be read."))
     return response(InternalError())
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """A database that is away or overrun comes back; anything else it says is a fault of ours."""
+    return response(of_fault(request, error))
+
+
+def of_fault(request: Request, error: Exception) -> RelumeError:
+    """What to tell of an error that nobody foresaw. It is logged."""
+    if _is_away(error):
+        log.warning("http.database_away", path=request.url.path, cause=_first_line(error))
+        return ServiceAway(
+            "The service cannot reach its database at the moment. Please try again in a few seconds.",
+            retry_after_seconds=_AWAY_SECONDS,
+        )
+    log.error("http.fault", path=request.url.path, cause=type(error).__name__, exc_info=error)
+    return InternalError()
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it says that the database cannot be reached now, and nothing of what was asked."""
+    if isinstance(error, DBAPIError):
+        lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return lost or isinstance(error.__cause__, DatabaseAway)
+    return isinstance(error, DatabaseAway | PoolTimeout)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
-from importlib.util import find_spec
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +12,7 @@ from starlette.types import ASGIApp
 from relume.errors import SettingsError
 from relume.http.app import create_app
 from relume.http.dashboard import DashboardAtRoot
+from relume.loops import event_loop_factory
 from relume.settings import Settings
 from relume.telemetry import configure_logging, logger
 
@@ -35,7 +34,7 @@ def serve(settings: Settings) -> None:
         servers.append((_server(DashboardAtRoot(app), settings, lifespan="off"), own))
     sys.stdout.write(f"Relume is starting at {_address(servers[0][1])}/dashboard/ (stop with Ctrl-C)\n")
     sys.stdout.flush()
-    with asyncio.Runner(loop_factory=_event_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(_run(servers))
 
 
@@ -44,15 +43,6 @@ async def _run(servers: list[tuple[uvicorn.Server, socket.socket]]) -> None:
         log.info("serve.listening", address=_address(listener))
         del server
     await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in servers))
-
-
-def _event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Uvloop's where it is installed: it is not made for Windows. None for asyncio's own."""
-    if find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 def _server(app: ASGIApp, settings: Settings, *, lifespan: str) -> uvicorn.Server:

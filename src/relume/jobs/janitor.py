@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import datetime, timedelta
 
 from relume.errors import NotFound
@@ -45,7 +46,8 @@ class Janitor:
     async def run_forever(self) -> None:
         while True:
             await self.sweep()
-            await asyncio.sleep(self._interval.total_seconds())
+            spread = random.uniform(0.8, 1.2)  # noqa: S311 (many processes do not all look at once)
+            await asyncio.sleep(spread * self._interval.total_seconds())
 
     async def sweep(self) -> None:
         """One round of every chore. One that fails is logged, and keeps no other from being done."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     update,
@@ -57,6 +58,18 @@ class Transactions(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]: ...
 
     def reading(self) -> AbstractAsyncContextManager[AsyncSession]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The jobs of one lane that anybody may claim now."""
+
+    lane: str
+    jobs: int
+    fresh: int
+    """Of them, those whose id was not handed to the queue since they last became due."""
+    late: int
+    """Of them, those whose id was handed to the queue, but long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,34 @@ class JobRepository:
         values = {"claimed_id": job_id, "now": now, "token": str(uuid4()), "until": now + lease}
         return await self._database.write(lambda session: session.scalar(_CLAIM, values), str(job_id))
 
+    async def backlogs(self, now: datetime, late: datetime) -> list[Backlog]:
+        """What waits in each lane. `late`: an id that was handed to the queue before then may be lost."""
+        columns = (
+            _c(Job.lane),
+            func.count(),
+            func.coalesce(func.sum(case((_fresh(), 1), else_=0)), 0),
+            func.coalesce(func.sum(case((_late(late), 1), else_=0)), 0),
+        )
+        query = select(*columns).where(_claimable(now)).group_by(_c(Job.lane))
+        async with self._database.reading() as session:
+            return [Backlog(*row) for row in (await session.execute(query)).all()]
+
+    async def hand_out(self, lane: str, now: datetime, late: datetime, limit: int) -> list[UUID]:
+        """Mark up to `limit` jobs as handed to the queue now, fresh ones first, and give their ids.
+
+        Many processes may ask at once: each id goes to one of them.
+        """
+        due = (
+            select(_c(Job.id))
+            .where(_c(Job.lane) == lane, _claimable(now), or_(_fresh(), _late(late)))
+            .order_by(case((_fresh(), 0), else_=1), _c(Job.created_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        mark = update(Job).where(_c(Job.id).in_(due)).values(enqueued_at=now).returning(_c(Job.id))
+        async with self._database.transaction() as session:
+            return list((await session.scalars(mark)).all())
+
     async def renew(self, job: Job, until: datetime) -> Heartbeat:
         """Keep the lease alive. Raises LeaseLost."""
         values = _lease(job) | {"until": until}
@@ -257,6 +298,7 @@ class JobRepository:
             "lease_token": None,
             "lease_until": None,
             "available_at": available_at,
+            "enqueued_at": None,
             "runs": Job.runs if count_run else Job.runs - 1,
         }
         released = update(Job).where(*_owned(job)).values(**values).execution_options(**_PLAIN)
@@ -372,6 +414,16 @@ def _claimable(now: Any) -> Any:
     waiting = and_(_c(Job.status) == JobStatus.QUEUED, _c(Job.available_at) <= now)
     abandoned = and_(_c(Job.status) == JobStatus.RUNNING, _c(Job.lease_until) < now)
     return or_(waiting, abandoned)
+
+
+def _fresh() -> Any:
+    """Of claimable jobs: not handed to the queue since it became due."""
+    handed = _c(Job.enqueued_at)
+    return or_(handed.is_(None), and_(_c(Job.status) == JobStatus.RUNNING, handed <= _c(Job.lease_until)))
+
+
+def _late(moment: datetime) -> Any:
+    return and_(not_(_fresh()), _c(Job.enqueued_at) < moment)
 
 
 def _owned(job: Job) -> tuple[Any, ...]:

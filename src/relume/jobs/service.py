@@ -252,6 +252,7 @@ class JobService:
             deadline_at=_after(now, submission.work_seconds),
             created_at=now,
             available_at=now,
+            enqueued_at=now,
         )
 
     async def _keep_input(self, job: Job, data: bytes, formats: frozenset[ImageFormat] | None) -> None:

@@ -35,7 +35,7 @@ OUT_OF_CHAINS = frozenset({"generic"})
 class Catalog:
     """The configured providers, and the chain of a recipe."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, breakers: Breakers | None = None) -> None:
         self._only = None if settings.provider == "auto" else settings.provider
         if self._only is not None and self._only not in FACTORIES:
             raise SettingsError(
@@ -56,7 +56,7 @@ class Catalog:
             attempts=max(settings.max_retry_attempts, 1),
             backoff_factor=settings.retry_backoff_factor,
         )
-        self.breakers = Breakers()
+        self.breakers = breakers or Breakers()
         self._providers = {
             name: make(settings) for name, make in FACTORIES.items() if name not in OUT_OF_CHAINS
         }

@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from relume.errors import (
@@ -21,7 +21,16 @@ from relume.errors import (
     RelumeError,
 )
 from relume.imaging.photo import Photo
-from relume.ports import Attempt, Provider, Result, RunContext, Spent
+from relume.ports import (
+    Attempt,
+    BreakerNews,
+    BreakerNotice,
+    NoBreakerNews,
+    Provider,
+    Result,
+    RunContext,
+    Spent,
+)
 from relume.providers.breaker import Breaker
 from relume.providers.verify import verify
 from relume.tasks import Task
@@ -74,17 +83,27 @@ class Patience:
         return min(spread * _FIRST_WAIT_SECONDS * growth, _LONGEST_WAIT_SECONDS)
 
 
-@dataclass(slots=True)
 class Breakers:
-    """The breakers of a process, by provider and kind of task: a dead Space closes no living model."""
+    """The breakers of a process, by provider and kind of task: a dead Space closes no living model.
 
-    on_open: Callable[[str, str], None] = lambda _provider, _task: None
-    """Called with provider and task whenever one of them opens."""
-    _all: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    Through `news`, what they find out spares other processes the same.
+    """
+
+    def __init__(self, news: BreakerNews | None = None) -> None:
+        self.on_open: Callable[[str, str], None] = lambda _provider, _task: None
+        """Called with provider and task whenever this process opens one of them."""
+        self._all: dict[tuple[str, str], Breaker] = {}
+        self._news = news or NoBreakerNews()
+        self._news.listen(
+            lambda notice: self.of(notice.provider, notice.task).hear(notice.state, notice.age_seconds)
+        )
 
     def of(self, provider: str, task: str) -> Breaker:
         if (provider, task) not in self._all:
-            self._all[provider, task] = Breaker(on_open=lambda: self.on_open(provider, task))
+            self._all[provider, task] = Breaker(
+                tell=lambda state: self._news.tell(BreakerNotice(provider, task, state)),
+                on_open=lambda: self.on_open(provider, task),
+            )
         return self._all[provider, task]
 
     def states(self) -> dict[tuple[str, str], str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from relume.ports import JobEvent
 
-_QUIET_SECONDS = 2.0
+QUIET_SECONDS = 2.0
 """After this long without an event a watcher is woken, to look at the database."""
 _BACKLOG = 64
 
@@ -17,7 +17,7 @@ _BACKLOG = 64
 class MemoryEvents:
     """Keeps the promises of `ports.Events` by one bounded queue a watcher. A slow watcher loses old events."""
 
-    def __init__(self, quiet_seconds: float = _QUIET_SECONDS) -> None:
+    def __init__(self, quiet_seconds: float = QUIET_SECONDS) -> None:
         self._quiet_seconds = quiet_seconds
         self._watchers: dict[UUID, set[asyncio.Queue[JobEvent]]] = defaultdict(set)
 
@@ -27,7 +27,7 @@ class MemoryEvents:
                 watcher.get_nowait()
             watcher.put_nowait(event)
 
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[JobEvent | None]:
+    async def subscribe(self, job_id: UUID) -> AsyncGenerator[JobEvent | None, None]:
         mine: asyncio.Queue[JobEvent] = asyncio.Queue(maxsize=_BACKLOG)
         self._watchers[job_id].add(mine)
         try:

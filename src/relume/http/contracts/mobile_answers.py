@@ -12,11 +12,9 @@ from fastapi.routing import APIRoute
 
 from relume.errors import InternalError, RelumeError
 from relume.http.contracts.mobile_docs import STATUSES
+from relume.http.problems import of_fault
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job
-from relume.telemetry import logger
-
-log = logger(__name__)
 
 SOURCES = {"cog": "local", "generic": "mock"}
 """Providers that contract B has no word of its own for: a model of one's own, and a dummy."""
@@ -33,9 +31,8 @@ class MobileRoute(APIRoute):
                 return await handle(request)
             except RelumeError as error:
                 return failure(error)
-            except Exception:
-                log.exception("http.fault", path=request.url.path)
-                return failure(InternalError())
+            except Exception as error:  # noqa: BLE001 (it is logged there)
+                return failure(of_fault(request, error))
 
         return handle_or_tell
 

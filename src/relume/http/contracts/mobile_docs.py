@@ -21,6 +21,7 @@ from relume.errors import (
     RateLimited,
     RelumeError,
     RestoreDisabled,
+    ServiceAway,
     UnsupportedFormat,
 )
 
@@ -28,7 +29,7 @@ STATUSES: dict[type[RelumeError], int] = {AllProvidersFailed: 502}
 """Where contract B's status is not the error's own."""
 
 _ALWAYS = (InvalidInput, InvalidParameter, KeyMissing, KeyWrong, RateLimited, QuotaExceeded)
-_WORK = (InternalError, AllProvidersFailed, JobUnfinished)
+_WORK = (InternalError, ServiceAway, AllProvidersFailed, JobUnfinished)
 
 
 def failures(*errors: type[RelumeError]) -> dict[int | str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from relume.errors import (
     QuotaExceeded,
     RateLimited,
     RestoreDisabled,
+    ServiceAway,
     UrlRefused,
 )
 from relume.http.files import result_url
@@ -60,6 +61,7 @@ def router(services: Services, gate: Gate) -> APIRouter:
             QuotaExceeded,
             InternalError,
             RestoreDisabled,
+            ServiceAway,
         ),
     )
     async def restore(request: Request) -> Accepted:

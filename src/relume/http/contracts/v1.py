@@ -25,6 +25,7 @@ from relume.errors import (
     QuotaExceeded,
     RateLimited,
     RestoreDisabled,
+    ServiceAway,
     UnknownModel,
     UnsupportedFormat,
     UrlRefused,
@@ -100,6 +101,7 @@ _RESTORE_ERRORS = (
     QuotaExceeded,
     InternalError,
     RestoreDisabled,
+    ServiceAway,
 )
 
 
