@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from relume.metrics import COUNTERS, GAUGES, HISTOGRAMS, Counter, Gauge, Histogram
 
@@ -47,7 +47,7 @@ def test_every_metric_of_the_code_is_in_the_table() -> None:
 
 
 def alerts() -> list[dict[str, str]]:
-    (group,) = YAML(typ="safe").load(DOCS / "alerts.yml")["groups"]
+    (group,) = yaml.safe_load((DOCS / "alerts.yml").read_text(encoding="utf-8"))["groups"]
     rules: list[dict[str, str]] = group["rules"]
     return rules
 
