@@ -14,6 +14,7 @@ import io
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -177,6 +178,8 @@ class Havoc(threading.Thread):
         self._redis, self._postgres = redis, postgres
         self._every_seconds: float = options.every_seconds
         self._most_kills: int = options.kills
+        self._starts: dict[int, int] = {}
+        """How often a worker had reported its start when its present process began, by process id."""
         self.stop = threading.Event()
         self.done: Counter[str] = Counter()
 
@@ -190,10 +193,7 @@ class Havoc(threading.Thread):
         while not self.stop.wait(self._every_seconds * random.uniform(0.6, 1.4)):
             turn += 1
             if self.done["worker"] < self._most_kills:
-                worker = self._workers[turn % 2]
-                worker.kill()
-                worker.start(wait=False)
-                self.done["worker"] += 1
+                self._kill(self._workers[turn % 2])
             if turn == 1:
                 self._redis.stop()
                 self._redis.start()
@@ -204,9 +204,19 @@ class Havoc(threading.Thread):
                 self._postgres.start()
                 self.done["postgres"] += 1
 
+    def _kill(self, worker: Worker) -> None:
+        """One that still starts is left alone: on a slow machine, no job would ever be worked on."""
+        starts = worker.log.count('"worker.started"')
+        if starts > self._starts.get(worker.pid, 0):
+            worker.kill()
+            worker.start(wait=False)
+            self._starts[worker.pid] = starts
+            self.done["worker"] += 1
+
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # What was started is ended then, too.
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="relume-chaos-"))
     told, files = Told(), Files(folder / "data" / "processed_images")
