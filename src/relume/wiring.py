@@ -63,8 +63,8 @@ class Services:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
+        await self._check_store()  # First: where it fails, there is no connection yet to be closed.
         await self.database.upgrade()
-        await self._check_store()
         await self.queue.start()
         self._spawn(self.janitor.run_forever())
         if self.webhooks is not None:
