@@ -36,8 +36,6 @@ sys.path.insert(0, str(ROOT))
 from tests.functional.server import Server  # noqa: E402
 from tests.servers import PostgresServer, RedisServer, Worker  # noqa: E402
 
-from relume.jobs.runner import MAX_RUNS  # noqa: E402 (the path has to be known first)
-
 _SIZE = (96, 72)
 _AT_ONCE = 6
 _LANES = {"builtin": "local", "generic": "hosted"}
@@ -256,7 +254,6 @@ def main() -> int:
         "seconds": round(time.monotonic() - started, 1),
         "answers": dict(told.answers),
         "kills": havoc.done["worker"],
-        "given_up": len(given_up_of(found)),
         "runs": sum(row["runs"] for row in found),
         "breaches": breaches,
     }
@@ -266,11 +263,6 @@ def main() -> int:
         return 1
     shutil.rmtree(folder)
     return 0
-
-
-def given_up_of(found: list[Any]) -> set[str]:
-    """Jobs that were killed at each of their runs, six in all: they end as failed, by intent."""
-    return {row["id"] for row in found if row["error_code"] == "job_interrupted" and row["runs"] > MAX_RUNS}
 
 
 def judge(
@@ -284,22 +276,17 @@ def judge(
     """What went wrong, in sentences."""
     accepted = sorted(told.job_ids.values())
     by_id = {row["id"]: row["status"] for row in found}
-    given_up = given_up_of(found)
-    silent = [job_id for job_id in accepted if succeeded[job_id] == 0 and job_id not in given_up]
+    silent = [job_id for job_id in accepted if succeeded[job_id] == 0]
     findings = {
         "requests were never accepted": options.jobs - len(accepted),
         "jobs were accepted twice": len(accepted) - len(set(accepted)),
         "rows are nobody's": len(set(by_id) - set(accepted)),
-        "jobs did not succeed": sum(
-            by_id.get(job_id) != "succeeded" for job_id in accepted if job_id not in given_up
-        ),
+        "jobs did not succeed": sum(by_id.get(job_id) != "succeeded" for job_id in accepted),
         "jobs were told as succeeded more than once": sum(number > 1 for number in succeeded.values()),
         # A kill between the commit and the line: at most one for each job that a killed worker had.
         "jobs were never told as succeeded": len(silent) if len(silent) > 2 * havoc.done["worker"] else 0,
         "results were overwritten": len(files.overwritten),
-        "results are missing or cannot be decoded": len(
-            undecodable(files.folder, [job_id for job_id in accepted if job_id not in given_up])
-        ),
+        "results are missing or cannot be decoded": len(undecodable(files.folder, accepted)),
         "requests were answered with 500": told.answers["500"],
         "answers 503 had no Retry-After": told.without_retry_after,
     }

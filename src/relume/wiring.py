@@ -111,8 +111,8 @@ class Services:
         return None if "://" in self.settings.storage_dir else self.settings.storage_folder
 
     async def start(self) -> None:
+        await self._check_store()  # First: where it fails, there is no connection yet to be closed.
         await prepare_tables(self.database, self.settings)
-        await self._check_store()
         for part in (*self.links, self.queue):
             await part.start()
         await self.pulse.beat()  # Who asks for the health at once finds this process alive.

@@ -357,7 +357,9 @@ async def test_a_restoration_is_a_job_like_any_other(client: Client) -> None:
     assert (await client.http.get(f"/v1/jobs/{job_id}")).json()["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("word", ["nothing", "9b2f3c1e-5a44-4f0e-8f63-2f1c9f0f7a11", "..%2f..%2fetc%2fpasswd", "%00"])
+@pytest.mark.parametrize(
+    "word", ["nothing", "9b2f3c1e-5a44-4f0e-8f63-2f1c9f0f7a11", "..%2f..%2fetc%2fpasswd", "%00"]
+)
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -47,7 +47,7 @@ from relume.telemetry import logger
 
 log = logger(__name__)
 
-MAX_RUNS = 5
+MAX_RUNS = 10
 """A job whose process died this often is taken for the cause of it (out of memory, a codec's crash)."""
 
 
