@@ -94,6 +94,8 @@ class Settings(BaseModel):
     restore_enabled: bool = True
     max_image_mb: float = Field(15, gt=0, le=200)
     max_file_size_mb: float = Field(10, gt=0, le=200)
+    enhance_max_files: int = Field(200, ge=1, le=10_000)
+    enhance_max_total_mb: float = Field(2000, gt=0, le=100_000)
     rate_limit_per_min: int = Field(10, ge=0, le=1_000_000)
     cors_origins: CommaSeparated = ()
     fetch_allowed_hosts: CommaSeparated = ()
@@ -174,6 +176,10 @@ class Settings(BaseModel):
     def max_image_bytes(self) -> int:
         """MB are a million bytes, as the word says."""
         return int(self.max_image_mb * 1_000_000)
+
+    @property
+    def max_file_bytes(self) -> int:
+        return int(self.max_file_size_mb * 1_000_000)
 
     @property
     def storage_folder(self) -> Path:

@@ -15,6 +15,9 @@ from relume.database import Database, database_url
 from relume.errors import SettingsError
 from relume.fetch import UrlFetcher
 from relume.imaging.limits import Limits
+from relume.imaging.photo import ImageFormat
+from relume.jobs.batch_repository import BatchRepository
+from relume.jobs.batches import BatchService
 from relume.jobs.cache import ResultCache
 from relume.jobs.files import RESULTS, UPLOADS
 from relume.jobs.janitor import Janitor
@@ -52,6 +55,7 @@ class Services:
     database: Database
     store: FolderStore
     jobs: JobService
+    batches: BatchService
     keys: KeyRing
     queue: EmbeddedQueue
     janitor: Janitor
@@ -120,20 +124,30 @@ def build_services(settings: Settings) -> Services:
         places={"local": _LOCAL_PLACES, "hosted": settings.worker_concurrency},
         sweep_seconds=settings.sweep_seconds,
     )
+    jobs = JobService(
+        repository=repository,
+        store=store,
+        queue=queue,
+        events=events,
+        pipeline=pipeline,
+        clock=clock,
+        limits=limits,
+        keep_files=keep_files,
+    )
     return Services(
         settings=settings,
         catalog=catalog,
         database=database,
         store=store,
-        jobs=JobService(
-            repository=repository,
+        jobs=jobs,
+        batches=BatchService(
+            repository=BatchRepository(database),
+            jobs=jobs,
             store=store,
             queue=queue,
-            events=events,
             pipeline=pipeline,
             clock=clock,
-            limits=limits,
-            keep_files=keep_files,
+            limits=Limits(max_bytes=settings.max_file_bytes, formats=frozenset(ImageFormat)),
         ),
         keys=KeyRing(database, clock),
         queue=queue,

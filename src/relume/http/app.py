@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from relume import __version__
 from relume.http import dashboard, files, operations, problems
-from relume.http.contracts import mobile, restore_url, v1
+from relume.http.contracts import enhance, mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
 from relume.settings import Settings
 from relume.wiring import build_services
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(restore_url.router(services, gate))
     app.include_router(mobile.router(services, gate))
+    app.include_router(enhance.router(services, gate))
     app.include_router(v1.router(services, gate))
     app.include_router(files.router(services.jobs))
     app.include_router(operations.router(services, gate))

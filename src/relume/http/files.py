@@ -26,6 +26,26 @@ def result_url(job: Job, settings: Settings, request: Request) -> str | None:
     return f"{base}/results/{job.id}.{extension}"
 
 
+async def serve_result(jobs: JobService, name: str, request: Request) -> Response:
+    """The image of a job by its name: the job's id and the format's extension. Raises as `open_result` does."""
+    stem, _, extension = name.rpartition(".")
+    job, size_bytes, chunks = await jobs.open_result(job_id_of(stem))
+    kind = ImageFormat(str(job.result_format))
+    if extension != kind.extension:
+        raise NotFound("There is no such file.")
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Cache-Control": _ONE_HOUR,
+        "ETag": f'"{job.id}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers | {"Content-Length": "0"})
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=kind.media_type)
+    return StreamingResponse(chunks, headers=headers, media_type=kind.media_type)
+
+
 def router(jobs: JobService) -> APIRouter:
     routes = APIRouter(tags=["results"])
 
@@ -47,20 +67,6 @@ def router(jobs: JobService) -> APIRouter:
         stem, _, extension = name.rpartition(".")
         if extension == _TEXT:
             return PlainTextResponse(await _text(stem), headers={"X-Content-Type-Options": "nosniff"})
-        job, size_bytes, chunks = await jobs.open_result(job_id_of(stem))
-        kind = ImageFormat(str(job.result_format))
-        if extension != kind.extension:
-            raise NotFound("There is no such file.")
-        headers = {
-            "Content-Length": str(size_bytes),
-            "Cache-Control": _ONE_HOUR,
-            "ETag": f'"{job.id}"',
-            "X-Content-Type-Options": "nosniff",
-        }
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers | {"Content-Length": "0"})
-        if request.method == "HEAD":
-            return Response(headers=headers, media_type=kind.media_type)
-        return StreamingResponse(chunks, headers=headers, media_type=kind.media_type)
+        return await serve_result(jobs, name, request)
 
     return routes
