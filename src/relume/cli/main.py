@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relume import __version__
-from relume.cli import doctor, keys, restore, serve
+from relume.cli import cost, doctor, evaluate, keys, restore, serve
 from relume.errors import SettingsError
 
 USAGE_ERROR = 2
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("restore")(restore.restore)
+app.command("evaluate")(evaluate.evaluate)
+app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.keys, name="keys")
 
