@@ -8,12 +8,14 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from relume.http.contracts.enhance_zip import stream_zip
 from relume.jobs.models import JobStatus
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
@@ -191,6 +193,17 @@ async def test_names_in_the_zip_are_unique_without_regard_to_case(client: Client
     archive, manifest = await unpacked(client, state["job_id"])
     assert [row["name"] for row in manifest] == ["a.png", "A-2.png", "a-3.png", "manifest.png"]
     assert len({name.lower() for name in archive.namelist()}) == 6
+
+
+async def test_a_client_that_leaves_a_download_harms_nothing(client: Client) -> None:
+    files = [(f"{index}.png", photos.encoded("PNG")) for index in range(3)]
+    state = await ended(client, await accepted(client, *files, scale=2))
+    jobs = await client.services.batches.jobs(UUID(state["job_id"]))
+    download = stream_zip(client.services.jobs, jobs, datetime.now(UTC))
+    begun = await anext(download)
+    await download.aclose()
+    assert begun.startswith(b"PK")
+    await unpacked(client, state["job_id"])
 
 
 # Limits
@@ -390,8 +403,9 @@ async def test_after_the_janitor_the_entry_says_that_the_file_is_gone(start: Sta
     async with start(result_ttl_minutes=0.00001) as client:
         batch_id = await accepted(client, ("a.png", photos.encoded("PNG")))
         url = f"/processed/{(await ended(client, batch_id))['results'][0]['job_id']}.png"
-        await client.services.janitor.sweep()
-        state = await state_of(client, batch_id)
+        async with asyncio.timeout(30):
+            while "expired" not in (state := await state_of(client, batch_id))["results"][0]:
+                await client.services.janitor.sweep()
         (entry,) = state["results"]
         assert (state["status"], entry["expired"], entry["code"]) == ("completed", True, "expired")
         assert "url" not in entry

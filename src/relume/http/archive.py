@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ class ZipWriter:
 
     async def member(
         self, name: str, size_bytes: int, made_at: datetime, chunks: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
+        """Close it before another member, or the end: use `contextlib.aclosing`."""
         info = zipfile.ZipInfo(name, max(made_at.replace(tzinfo=None), _EARLIEST).timetuple()[:6])
         info.file_size = (
             size_bytes  # Lets zipfile choose ZIP64 for large ones alone: not every program reads it.

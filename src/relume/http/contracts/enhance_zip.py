@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ def check_has_results(jobs: Sequence[Job]) -> None:
         raise Expired("The files of this job were deleted after their time. Its record is kept.")
 
 
-async def stream_zip(service: JobService, jobs: Sequence[Job], now: datetime) -> AsyncIterator[bytes]:
+async def stream_zip(service: JobService, jobs: Sequence[Job], now: datetime) -> AsyncGenerator[bytes, None]:
     """The results that are there, under their photos' names, and manifests of all files at the end."""
     archive = ZipWriter()
     taken = {MANIFEST_CSV, MANIFEST_JSON}
@@ -47,8 +48,10 @@ async def stream_zip(service: JobService, jobs: Sequence[Job], now: datetime) ->
                     name = unique_name(shown_name(job), ImageFormat(job.result_format).extension, taken)
                     taken.add(name.lower())
                     row["name"] = name
-                    async for piece in archive.member(name, size_bytes, job.finished_at or now, chunks):
-                        yield piece
+                    member = archive.member(name, size_bytes, job.finished_at or now, chunks)
+                    async with aclosing(member) as pieces:
+                        async for piece in pieces:
+                            yield piece
             rows.append(row)
         yield archive.whole(MANIFEST_CSV, _csv(rows), now)
         yield archive.whole(MANIFEST_JSON, json.dumps(rows, indent=2, ensure_ascii=False).encode(), now)
