@@ -35,6 +35,9 @@ TEXT_MODEL = "mobile/text-generation"
 """Contract B's, one for each path."""
 GENERATION_MODEL = "generation/text-to-image"
 """Contract E's. Its parameters name the model that draws."""
+ENHANCE_FACES_MODEL = "enhance/faces"
+ENHANCE_MODEL = "enhance/upscale"
+"""Contract C's, with `face_enhance` and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,22 @@ MODELS: dict[str, ModelCard] = {
             description="Turns a photo into a cartoon.",
             make_tasks=lambda _scale, asked: (Cartoonify(asked["style"]),),
             scales=(1,),
+            listed=False,
+        ),
+        ModelCard(
+            id=ENHANCE_FACES_MODEL,
+            title="Enhance with faces",
+            description="Face restoration, then upscaling: two or four times the size.",
+            make_tasks=lambda scale, _: (RestoreFaces("v1.4", scale=scale // 2), Upscale(2)),
+            scales=(2, 4),
+            listed=False,
+        ),
+        ModelCard(
+            id=ENHANCE_MODEL,
+            title="Enhance",
+            description="Upscaling two or four times.",
+            make_tasks=lambda scale, _: (Upscale(scale),),
+            scales=(2, 4),
             listed=False,
         ),
         ModelCard(

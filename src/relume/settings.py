@@ -149,6 +149,8 @@ class Settings(BaseModel):
     restore_enabled: bool = True
     max_image_mb: float = Field(15, gt=0, le=200)
     max_file_size_mb: float = Field(10, gt=0, le=200)
+    enhance_max_files: int = Field(200, ge=1, le=10_000)
+    enhance_max_total_mb: float = Field(2000, gt=0, le=100_000)
     rate_limit_per_min: int = Field(10, ge=0, le=1_000_000)
     quota_jobs_per_day: int = Field(0, ge=0, le=1_000_000_000)
     quota_usd_per_day: float = Field(0, ge=0)
@@ -269,6 +271,10 @@ class Settings(BaseModel):
     def bucket(self) -> Bucket | None:
         """The bucket of STORAGE_DIR, or None for a folder."""
         return Bucket.of(self.storage_dir) if "://" in self.storage_dir else None
+
+    @property
+    def max_file_bytes(self) -> int:
+        return int(self.max_file_size_mb * 1_000_000)
 
     @property
     def storage_folder(self) -> Path:

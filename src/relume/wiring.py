@@ -19,6 +19,9 @@ from relume.database import Database, database_url
 from relume.errors import SettingsError
 from relume.fetch import UrlFetcher
 from relume.imaging.limits import Limits
+from relume.imaging.photo import ImageFormat
+from relume.jobs.batch_repository import BatchRepository
+from relume.jobs.batches import BatchService
 from relume.jobs.cache import ResultCache
 from relume.jobs.figures import Figures
 from relume.jobs.files import MEDIA, METADATA, RESULTS, UPLOADS
@@ -85,6 +88,7 @@ class Services:
     store: Store
     runner: Runner
     jobs: JobService
+    batches: BatchService
     keys: KeyRing
     queue: Queue
     janitor: Janitor
@@ -198,6 +202,17 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         meters=meters,
     )
     celery, queue = _queue(settings, role, repository, clock, runner)
+    jobs = JobService(
+        repository=repository,
+        store=store,
+        queue=queue,
+        events=events,
+        pipeline=pipeline,
+        clock=clock,
+        limits=limits,
+        keep_files=keep_files,
+        meters=meters,
+    )
     return Services(
         settings=settings,
         clock=clock,
@@ -207,15 +222,15 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         database=database,
         store=store,
         runner=runner,
-        jobs=JobService(
-            repository=repository,
+        jobs=jobs,
+        batches=BatchService(
+            repository=BatchRepository(database, quota),
+            jobs=jobs,
             store=store,
             queue=queue,
-            events=events,
             pipeline=pipeline,
             clock=clock,
-            limits=limits,
-            keep_files=keep_files,
+            limits=Limits(max_bytes=settings.max_file_bytes, formats=frozenset(ImageFormat)),
             meters=meters,
         ),
         keys=KeyRing(database, clock),

@@ -28,7 +28,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from relume import errors
 from relume.http import problems
 from relume.http.app import create_app
-from relume.http.contracts import generate_answers, restore_url, v1
+from relume.http.contracts import enhance_answers, generate_answers, restore_url, v1
 from relume.http.health import DetailedHealth
 from relume.http.metrics import Counts
 from relume.http.operations import Health, Info
@@ -90,6 +90,10 @@ def test_statuses_of_creating_a_job_are_documented(app: FastAPI) -> None:
         paragraph = read("docs/api.md").partition(heading)[2].partition("\n#")[0]
         announced = app.openapi()["paths"][path]["post"]["responses"]
         assert [status for status in announced if status not in paragraph] == [], path
+    announced = app.openapi()["paths"]["/enhance"]["post"]["responses"]
+    assert [
+        status for status in announced if status not in read("docs/enhance.md").partition("\n## ")[0]
+    ] == []
 
 
 def answers() -> list[tuple[str, str, Any]]:
@@ -120,12 +124,15 @@ def test_examples_have_the_shape_of_the_answers(page: str, what: str, example: A
             "v1.JobState": v1.JobState,
             "v1.Models": v1.Models,
             "restore_url.Accepted": restore_url.Accepted,
+            "enhance.Accepted": enhance_answers.Accepted,
+            "enhance.BatchState": enhance_answers.BatchState,
             "Health": Health,
             "Info": Info,
             "Counts": Counts,
             "DetailedHealth": DetailedHealth,
         }
-        assert shapes[what].model_validate(example).model_dump() == example
+        leaves_out = what == "enhance.BatchState"
+        assert shapes[what].model_validate(example).model_dump(exclude_none=leaves_out) == example
 
 
 def keys(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relume import __version__
-from relume.cli import db, doctor, keys, restore, serve, worker
+from relume.cli import cost, db, doctor, evaluate, keys, restore, serve, worker
 from relume.errors import SettingsError
 
 USAGE_ERROR = 2
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("restore")(restore.restore)
+app.command("evaluate")(evaluate.evaluate)
+app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(db.db, name="db")

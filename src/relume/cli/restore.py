@@ -43,13 +43,13 @@ def restore(
     inputs = [(Path(photo).absolute(), photo) for photo in photos]
     folder = output.absolute()
     settings = read_settings()
-    recipe = _recipe(model or settings.model_default, strength, scale)
+    recipe = recipe_of(model or settings.model_default, strength, scale)
     from relume.cli.restoring.run import restore_all
 
     raise typer.Exit(restore_all(settings, recipe, inputs, folder, as_json=as_json))
 
 
-def _recipe(model: str, strength: float, scale: int) -> Recipe:
+def recipe_of(model: str, strength: float, scale: int) -> Recipe:
     try:
         return build(model, strength=strength, scale=scale)
     except InvalidInput as error:

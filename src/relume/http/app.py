@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from relume import __version__
 from relume.http import dashboard, files, health, metrics, operations, problems, schema
-from relume.http.contracts import generate, mobile, restore_url, v1
+from relume.http.contracts import enhance, generate, mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
 from relume.http.lookout import Lookout
 from relume.http.measured import Measured
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(restore_url.router(services, gate))
     app.include_router(mobile.router(services, gate))
+    app.include_router(enhance.router(services, gate))
     app.include_router(v1.router(services, gate))
     app.include_router(generate.router(services, gate))
     app.include_router(generate.media_router(services))

@@ -77,6 +77,19 @@ async def link_to(
     return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
 
 
+async def named(
+    jobs: JobService, settings: Settings, name: str, request: Request, delivery: Delivery
+) -> Response:
+    """A job's image by its name: the job's id and the format's extension. Raises as `served` does."""
+    stem, _, extension = name.rpartition(".")
+    job = await jobs.get(job_id_of(stem))
+    if job.result_format is not None and extension != extension_of(job):
+        raise NotFound("There is no such file.")
+    if link := await link_to(jobs, settings, job, request, delivery):
+        return link
+    return await served(jobs, job.id, request)
+
+
 async def document(store: Store, key: str) -> dict[str, Any]:
     """A JSON object that is kept as a file. Raises NotFound."""
     found: dict[str, Any] = json.loads(await store.get(key))
@@ -108,11 +121,6 @@ def router(jobs: JobService, settings: Settings) -> APIRouter:
         stem, _, extension = name.rpartition(".")
         if extension == TEXT:
             return PlainTextResponse(await _text(stem), headers={"X-Content-Type-Options": "nosniff"})
-        job = await jobs.get(job_id_of(stem))
-        if job.result_format is not None and extension != extension_of(job):
-            raise NotFound("There is no such file.")
-        if link := await link_to(jobs, settings, job, request, delivery):
-            return link
-        return await served(jobs, job.id, request)
+        return await named(jobs, settings, name, request, delivery)
 
     return routes

@@ -51,6 +51,20 @@ def _time(*, nullable: bool = True) -> Any:
     return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))
 
 
+class Batch(SQLModel, table=True):
+    """A group of jobs that one request made: contract C."""
+
+    __tablename__ = "batches"
+
+    id: UUID = Field(primary_key=True)
+    contract: str = Field(max_length=20)
+    client: str | None = Field(default=None, max_length=100)
+    """As that of its jobs."""
+    options: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """What was asked for, in the contract's words."""
+    created_at: datetime = _time(nullable=False)
+
+
 class Job(SQLModel, table=True):
     """A restoration from its acceptance to its end, and after."""
 
@@ -61,12 +75,20 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_created_at", "created_at"),
         Index("ix_jobs_contract_created_at", "contract", "created_at"),
         Index("ix_jobs_files_expire_at", "files_expire_at"),
+        Index("ix_jobs_batch_id_batch_index", "batch_id", "batch_index", unique=True),
+        Index("ix_jobs_status_lane_created_at", "status", "lane", "created_at"),
     )
 
     id: UUID = Field(primary_key=True)
     contract: str = Field(max_length=20)
     client: str | None = Field(default=None, max_length=100)
     """A digest of the API key; without one, of the address where quotas are counted, else None."""
+
+    batch_id: UUID | None = Field(default=None, foreign_key="batches.id")
+    batch_index: int | None = None
+    """Its place in the batch, from 0. A job whose place a retry has taken is in no batch any more."""
+    original_filename: str | None = Field(default=None, max_length=255)
+    """What the client called the file, made harmless. Shown, never used as a path."""
 
     model_id: str = Field(max_length=100)
     strength: float
@@ -165,6 +187,8 @@ class IdempotencyKey(SQLModel, table=True):
     key: str = Field(primary_key=True, max_length=255)
     request_digest: str = Field(max_length=64)
     job_id: UUID = Field(foreign_key="jobs.id", ondelete="CASCADE", index=True)
+    batch_id: UUID | None = Field(default=None, foreign_key="batches.id", index=True)
+    """Set where the request made a batch; `job_id` is then its first job."""
     created_at: datetime = _time(nullable=False)
 
 

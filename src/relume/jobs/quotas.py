@@ -44,6 +44,14 @@ class Quota:
             where=and_(*self._room()),
         ).returning(_c(UsageDay.jobs))
 
+    def take(self, session: Session, job: Job) -> None:
+        """Count a job that is being accepted, in its transaction. Raises QuotaExceeded."""
+        if not self.applies_to(job.client):
+            return
+        if session.execute(self.taking(session, job)).scalar_one_or_none() is None:
+            used = session.get(UsageDay, usage_key(job.client, job.created_at))
+            raise self.exceeded(used, job.created_at)
+
     def charging(self, job: Job, cost_usd: Any) -> Any:
         """The statement that adds what a job has cost, a number or a query, to the day it was accepted on."""
         client, day = usage_key(job.client, job.created_at)

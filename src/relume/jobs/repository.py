@@ -99,7 +99,7 @@ class JobRepository:
 
         def work(session: Session) -> None:
             session.execute(_ADD_JOB, values)
-            self._take_quota(session, job)
+            self._quota.take(session, job)
             if key_values is not None:
                 session.execute(_ADD_KEY, key_values)
 
@@ -116,13 +116,6 @@ class JobRepository:
             async with self._database.reading() as session:
                 used = await session.get(UsageDay, usage_key(client, now))
             self._quota.check(used, now)
-
-    def _take_quota(self, session: Session, job: Job) -> None:
-        if not self._quota.applies_to(job.client):
-            return
-        if session.execute(self._quota.taking(session, job)).scalar_one_or_none() is None:
-            used = session.get(UsageDay, usage_key(job.client, job.created_at))
-            raise self._quota.exceeded(used, job.created_at)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises NotFound."""

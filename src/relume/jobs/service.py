@@ -227,7 +227,7 @@ class JobService:
         """The job that the same idempotency key has made before."""
         if submission.idempotency_key is None:
             return None
-        key = await self.repository.key(_scope(submission), submission.idempotency_key)
+        key = await self.repository.key(scope_of(submission.client), submission.idempotency_key)
         if key is None:
             return None
         if key.request_digest != submission.digest():
@@ -268,7 +268,7 @@ class JobService:
         if submission.idempotency_key is None:
             return None
         return IdempotencyKey(
-            scope=_scope(submission),
+            scope=scope_of(submission.client),
             key=submission.idempotency_key,
             request_digest=submission.digest(),
             job_id=job.id,
@@ -276,11 +276,11 @@ class JobService:
         )
 
 
-def _scope(submission: Submission) -> str:
-    """Keys belong to an API key. An address is no owner: a phone that repeats a request may have another one."""
-    if submission.client is None or submission.client.startswith(ADDRESS_PREFIX):
+def scope_of(client: str | None) -> str:
+    """Whose idempotency keys a client's are. An address is no owner: a phone that repeats may have another one."""
+    if client is None or client.startswith(ADDRESS_PREFIX):
         return "open"
-    return submission.client
+    return client
 
 
 def _after(now: datetime, seconds: float | None) -> datetime | None:

@@ -140,7 +140,7 @@ class Work:
 
     async def _restore(self, source: Source) -> PhotoReport:
         started = time.perf_counter()
-        data = _read(source.path)
+        data = read_photo(source.path)
         sha256 = hashlib.sha256(data).hexdigest()
         if earlier := self._folder.earlier(source, sha256, self._options):
             return self._report(source, Outcome.SKIPPED, earlier)
@@ -176,7 +176,7 @@ class Work:
         )
 
 
-def _read(path: Path) -> bytes:
+def read_photo(path: Path) -> bytes:
     """Raises OSError, and ImageTooLarge before reading what no photo can be."""
     if path.stat().st_size > WIDE.max_bytes:
         raise ImageTooLarge(f"The file is larger than {WIDE.max_bytes // 10**6} MB.")

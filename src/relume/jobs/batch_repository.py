@@ -1,0 +1,95 @@
+"""The queries on batches, beside those on jobs in repository.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from relume.errors import NotFound
+from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus
+from relume.jobs.quotas import NO_QUOTA, Quota
+from relume.jobs.repository import KeyTaken, Transactions, _c, _rows
+from relume.jobs.unbroken import unbroken
+
+RETRIED = (JobStatus.FAILED, JobStatus.CANCELLED)
+"""How a job may have ended that a retry may replace."""
+
+
+@unbroken
+class BatchRepository:
+    """Batches and their places, in SQLite or PostgreSQL."""
+
+    def __init__(self, database: Transactions, quota: Quota = NO_QUOTA) -> None:
+        self._database = database
+        self._quota = quota
+
+    async def add(self, batch: Batch, jobs: Sequence[Job], key: IdempotencyKey | None = None) -> None:
+        """All rows or none. Raises KeyTaken when the idempotency key exists, and QuotaExceeded."""
+        try:
+            async with self._database.transaction() as session:
+                session.add(batch)
+                await session.flush()
+                session.add_all(jobs)
+                await session.flush()
+                await session.run_sync(self._take_quota, jobs)
+                if key is not None:
+                    session.add(key)
+        except IntegrityError as error:
+            if key is None:
+                raise
+            raise KeyTaken from error
+
+    async def get(self, batch_id: UUID) -> Batch:
+        """Raises NotFound."""
+        async with self._database.reading() as session:
+            batch = await session.get(Batch, batch_id)
+        if batch is None:
+            raise NotFound("There is no job with this id.")
+        return batch
+
+    async def jobs(self, batch_id: UUID) -> list[Job]:
+        """The jobs of a batch in the order of its files."""
+        query = select(Job).where(_c(Job.batch_id) == batch_id).order_by(_c(Job.batch_index))
+        async with self._database.reading() as session:
+            return list((await session.scalars(query)).all())
+
+    async def waiting_before(self, lane: str, moment: datetime) -> int:
+        """How many jobs of a lane were waiting already at that moment and still are. Read from an index alone."""
+        query = select(func.count()).where(
+            _c(Job.status) == JobStatus.QUEUED, _c(Job.lane) == lane, _c(Job.created_at) < moment
+        )
+        async with self._database.reading() as session:
+            return (await session.execute(query)).scalar_one()
+
+    async def replace(self, pairs: Sequence[tuple[Job, Job]]) -> list[Job]:
+        """Give the places of ended jobs to new ones, in one transaction. Returns the new jobs that got one.
+
+        An old job that has lost its place already, to a retry that was faster, keeps its new one out.
+        Raises QuotaExceeded.
+        """
+        placed = []
+        async with self._database.transaction() as session:
+            for old, new in pairs:
+                unless_taken = (
+                    _c(Job.id) == old.id,
+                    _c(Job.batch_id) == new.batch_id,
+                    _c(Job.status).in_(RETRIED),
+                )
+                leave = update(Job).where(*unless_taken).values(batch_id=None, batch_index=None)
+                if _rows(await session.execute(leave)) == 1:
+                    session.add(new)
+                    await session.flush()
+                    placed.append(new)
+            await session.run_sync(self._take_quota, placed)
+        return placed
+
+    def _take_quota(self, session: Session, jobs: Sequence[Job]) -> None:
+        """Files that were refused when they came cost nothing."""
+        for job in jobs:
+            if job.status is JobStatus.QUEUED:
+                self._quota.take(session, job)
