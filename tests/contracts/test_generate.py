@@ -593,3 +593,17 @@ async def test_addresses_begin_with_the_operators_prefix(start: Start) -> None:
         assert state["result_url"] == f"https://media.example/media/{state['id']}.png"
         job = await client.services.jobs.get(UUID(state["id"]))
         assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_client_lists_the_jobs_of_its_own_key_and_an_operator_all(start: Start) -> None:
+    async with start(**MOCK) as client:
+        given = [
+            await client.services.keys.create(name, is_operator=name == "boss") for name in ("a", "b", "boss")
+        ]
+        for key in given[:2]:
+            headers = {"X-API-KEY": key}
+            answer = await client.http.post("/api/v1/generate", json={"prompt": key[-4:]}, headers=headers)
+            assert answer.status_code == 201, answer.text
+        pages = [(await client.http.get("/api/v1/jobs", headers={"X-API-KEY": key})).json() for key in given]
+    assert [page["total"] for page in pages] == [1, 1, 2]
+    assert [page["jobs"][0]["prompt"] for page in pages[:2]] == [key[-4:] for key in given[:2]]

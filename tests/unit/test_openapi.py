@@ -15,6 +15,7 @@ from relume.http.app import create_app
 from relume.http.contracts.generate_request import read_request, task_parameters
 from relume.settings import load_settings
 
+FILES = ("application/octet-stream", "application/zip", "text/plain")
 CONTRACT_B = ("/api/ai/", "/api/huggingface/")
 OPEN = ("/health", "/results/", "/media/", "/processed/", "/enhance/{job_id}/zip")
 """Beginnings of the paths that need no key."""
@@ -34,7 +35,7 @@ def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def is_file(media_type: str) -> bool:
-    return media_type.startswith("image/") or media_type in ("application/octet-stream", "application/zip", "text/plain")
+    return media_type.startswith("image/") or media_type in FILES
 
 
 def bodies(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

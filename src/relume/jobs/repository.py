@@ -139,9 +139,13 @@ class JobRepository:
         async with self._database.reading() as session:
             return {row[0]: row[1] for row in (await session.execute(query)).all()}
 
-    async def page(self, status: JobStatus | None, *, limit: int, offset: int) -> tuple[int, list[Job]]:
-        """How many jobs there are (in one state), and a page of them, the newest first."""
+    async def page(
+        self, status: JobStatus | None, *, limit: int, offset: int, client: str | None = None
+    ) -> tuple[int, list[Job]]:
+        """How many jobs there are (in one state, of one client), and a page of them, the newest first."""
         chosen = [] if status is None else [_c(Job.status) == status]
+        if client is not None:
+            chosen.append(_c(Job.client) == client)
         number = select(func.count()).select_from(Job).where(*chosen)
         newest = select(Job).where(*chosen).order_by(_c(Job.created_at).desc(), _c(Job.id).desc())
         async with self._database.reading() as session:

@@ -70,7 +70,7 @@ def router(services: Services, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["E: generation"], route_class=GenerateRoute)
     routes.dependencies.append(Depends(gate.require_key))
     _add_creation(routes, services, gate)
-    _add_reading(routes, services)
+    _add_reading(routes, services, gate)
     _add_job(routes, services)
     return routes
 
@@ -136,7 +136,7 @@ def _add_creation(routes: APIRouter, services: Services, gate: Gate) -> None:
         return accepted(job, await _attempts(services, job.id))
 
 
-def _add_reading(routes: APIRouter, services: Services) -> None:
+def _add_reading(routes: APIRouter, services: Services, gate: Gate) -> None:
     repository, settings = services.jobs.repository, services.settings
 
     @routes.get(
@@ -162,11 +162,14 @@ def _add_reading(routes: APIRouter, services: Services) -> None:
         offset: Annotated[int, Query(ge=0, le=_LARGEST_OFFSET)] = 0,
         status_filter: Annotated[str | None, Query(description=" or ".join(STATUSES))] = None,
     ) -> Page:
-        """Of all contracts. One that is about a photo has no `prompt`."""
+        """Of all contracts, and of the caller's key alone unless it is an operator's.
+
+        A job that is about a photo has no `prompt`.
+        """
         if status_filter is not None and status_filter not in STATUSES:
             raise InvalidParameter(f"status_filter must be one of {', '.join(STATUSES)}.")
         chosen = STATUSES[status_filter] if status_filter else None
-        found = await repository.page(chosen, limit=limit, offset=offset)
+        found = await repository.page(chosen, limit=limit, offset=offset, client=gate.sees_only(request))
         attempts = await repository.attempt_counts([job.id for job in found[1]])
         return page(found, attempts, (limit, offset), settings, request)
 
