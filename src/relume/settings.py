@@ -129,6 +129,13 @@ class Settings(BaseModel):
     cog_upscale_url: HttpUrl | None = None
     cog_faces_url: HttpUrl | None = None
 
+    # Local models
+    local_precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    local_memory_mb: float = Field(2048, ge=256, le=1_000_000)
+    local_tile: int = Field(0, ge=0, le=4096)
+    face_min_pixels: int = Field(40, ge=8, le=1024)
+    face_confidence: float = Field(0.7, gt=0, le=1)
+
     # Where things are kept
     storage_dir: str = "./data"
     storage_path: str = "media"
@@ -174,6 +181,11 @@ class Settings(BaseModel):
     def max_image_bytes(self) -> int:
         """MB are a million bytes, as the word says."""
         return int(self.max_image_mb * 1_000_000)
+
+    @property
+    def engine_cache(self) -> Path:
+        """Converted models. It can be deleted at any time."""
+        return self.storage_folder / "models"
 
     @property
     def storage_folder(self) -> Path:

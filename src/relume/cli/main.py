@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relume import __version__
-from relume.cli import doctor, restore, serve
+from relume.cli import doctor, models, restore, serve
 from relume.errors import SettingsError
 
 USAGE_ERROR = 2
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("restore")(restore.restore)
 app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

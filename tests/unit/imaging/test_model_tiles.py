@@ -69,8 +69,8 @@ def test_photos_smaller_than_the_overlap_are_mirrored_again_and_again(shape: tup
 
 
 def test_every_tile_has_one_shape_and_starts_at_a_multiple() -> None:
-    shapes = set()
-    starts = set()
+    shapes: set[tuple[int, ...]] = set()
+    starts: set[tuple[int, int]] = set()
     pixels = np.arange(101 * 77, dtype=np.uint16).reshape(101, 77, 1)
 
     def note(tiles: Array) -> Array:
