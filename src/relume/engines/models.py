@@ -64,7 +64,8 @@ def identify(path: Path) -> Identity:
     """What an unknown file is. Never raises for its content: what cannot be used says why."""
     needed = {"openvino"} if path.suffix.lower() == ".onnx" else {"torch", "spandrel"}
     if absent := sorted(needed & set(missing_packages())):
-        return Identity("other", "unknown", problem=f"{' and '.join(absent)} must be installed to look at it")
+        problem = f"{' and '.join(absent)} must be installed to look at it"
+        return Identity("other", "unknown", problem=problem, can_pass=True)
     try:
         if path.suffix.lower() == ".onnx":
             _, shape = read_onnx(path)

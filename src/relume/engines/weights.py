@@ -50,6 +50,8 @@ class Identity:
     scale: int = 1
     problem: str = ""
     """Why it cannot be used, in words for a user. Empty when it can."""
+    can_pass: bool = False
+    """Whether another look may tell more, once a package is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,13 @@ class WeightsFolder:
         if row is None or row["stamp"] != stamp:
             row = {"stamp": stamp, "sha256": sha256_of(path), "identity": None}
         known = next((entry for entry in known_weights() if entry.sha256 == row["sha256"]), None)
-        if known is None and row["identity"] is None:
-            row["identity"] = asdict(self._identify(path))
-        identity = Identity(known.kind, known.family, known.scale) if known else Identity(**row["identity"])
+        if known is not None:
+            identity = Identity(known.kind, known.family, known.scale)
+        elif row["identity"] is not None:
+            identity = Identity(**row["identity"])
+        else:
+            identity = self._identify(path)
+            row["identity"] = None if identity.can_pass else asdict(identity)
         return Weights(path, row["sha256"], status.st_size, identity, known), row
 
     def _read(self) -> dict[str, dict[str, Any]]:

@@ -52,13 +52,14 @@ class LocalProvider:
         rules: FaceRules | None = None,
         *,
         absent: Sequence[str] = (),
-        folder_name: str = "WEIGHTS_DIR",
     ) -> None:
+        self._has_files = bool(weights)
+        weights = [found for found in weights if not found.identity.problem]
         self._upscalers = [found for found in weights if found.kind == "upscaler"]
         self._face_models = [found for found in weights if found.kind == "faces"]
         self._detectors = [found for found in weights if found.kind == "detector"]
         self._options, self._rules = options, rules or FaceRules()
-        self._absent, self._folder_name = tuple(absent), folder_name
+        self._absent = tuple(absent)
         self._models = LoadedModels(options)
         self._calibration = Calibration(options.cache)
         self._detector: Detector | None = None
@@ -66,7 +67,6 @@ class LocalProvider:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> LocalProvider:
-        absent = missing_packages()
         options = EngineOptions(
             cache=settings.engine_cache,
             precision=settings.local_precision,
@@ -75,15 +75,11 @@ class LocalProvider:
         )
         folder = WeightsFolder(settings.weights_dir, options.cache / "weights.json", identify)
         rules = FaceRules(settings.face_min_pixels, settings.face_confidence)
-        return cls(
-            [] if absent else [found for found in folder.scan() if not found.identity.problem],
-            options,
-            rules,
-            absent=absent,
-            folder_name=str(settings.weights_dir),
-        )
+        return cls(folder.scan(), options, rules, absent=missing_packages())
 
     def supports(self, task: Task) -> bool:
+        if self._absent:
+            return False
         if isinstance(task, Upscale):
             return self._upscaler_for(task.scale) is not None
         return isinstance(task, RestoreFaces) and bool(self._face_models) and self._can_detect
@@ -93,12 +89,15 @@ class LocalProvider:
         return 0.0
 
     def unavailable(self) -> str | None:
+        if not self._has_files:
+            return "there are no weights in WEIGHTS_DIR (relume models list)"
         if self._absent:
-            return f"the packages {', '.join(self._absent)} are not installed (pip install 'relume[local]')"
+            return f"the extra packages of relume[local] are not installed ({', '.join(self._absent)})"
         if not self._upscalers and not self._face_models:
-            return f"there are no weights in {self._folder_name} (relume models list shows which there are)"
+            return "no weights in WEIGHTS_DIR enlarge or restore faces (relume models list)"
         if not self._upscalers and not self._can_detect:
-            return "there are weights for faces, but nothing that finds faces (relume models pull yunet)"
+            yunet = "relume models pull face_detection_yunet_2023mar"
+            return f"there are weights for faces, but nothing that finds faces ({yunet})"
         return None
 
     async def run(self, task: Task, photo: Photo | None, context: RunContext) -> Result:

@@ -86,6 +86,20 @@ def test_unknown_weights_are_looked_into_once(tmp_path: Path) -> None:
     assert looker.asked == ["GFPGANv1.4.pth"]
 
 
+def test_what_waits_for_a_package_is_looked_into_again(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "net.pth").write_bytes(b"something")
+    waiting = WeightsFolder(
+        tmp_path / "weights",
+        tmp_path / "index.json",
+        lambda _path: Identity("other", "unknown", problem="torch must be installed", can_pass=True),
+    )
+    (before,) = waiting.scan()
+    assert before.identity.problem
+    (after,) = WeightsFolder(tmp_path / "weights", tmp_path / "index.json", Looker()).scan()
+    assert after.family == "Some net"
+
+
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "weights" / "net.pth"
     path.parent.mkdir()

@@ -14,7 +14,7 @@ from relume.engines.weights import Identity, Weights
 from relume.errors import JobCancelled, ProviderError
 from relume.imaging.photo import Photo
 from relume.imaging.resize import resize
-from relume.ports import RunContext
+from relume.ports import RunContext, StepReport
 from relume.providers import local as module
 from relume.providers.catalog import Catalog
 from relume.providers.local import LocalProvider
@@ -56,7 +56,10 @@ def real(folder: Path, **settings: object) -> LocalProvider:
 def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "no weights in WEIGHTS_DIR" in str(provider().unavailable())
     assert provider(weights("upscaler", 4)).unavailable() is None
-    assert "not installed" in str(LocalProvider([], EngineOptions(tmp_path), absent=["torch"]).unavailable())
+    bare = LocalProvider([weights("upscaler", 4)], EngineOptions(tmp_path), absent=["torch"])
+    assert "not installed (torch)" in str(bare.unavailable())
+    assert not bare.supports(Upscale(4))
+    assert "enlarge or restore" in str(provider(weights("detector")).unavailable())
     assert provider(weights("faces")).unavailable() is None
     monkeypatch.setattr(module, "has_cascade", lambda: False)
     assert "nothing that finds faces" in str(provider(weights("faces")).unavailable())
@@ -129,12 +132,16 @@ async def test_restores_a_face_and_enlarges_the_rest(folder: Path, monkeypatch: 
     assert result.model == "GFPGAN and RealESRGAN Compact"
 
 
-async def test_a_face_that_is_another_picture_is_held_back(folder: Path, tmp_path: Path) -> None:
-    """By the same check that hosted models have to pass: random weights make noise of a face."""
-    found = [found for found in _scan(folder) if found.kind == "faces"]
-    photo = Photo(astronaut(512, 512).pixels[20:220, 130:330])
+async def test_what_is_another_picture_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same check that hosted models have to pass."""
+
+    def spoil(around: Photo, *_others: object) -> tuple[Photo, tuple[StepReport, ...]]:
+        noise = np.random.default_rng(1).integers(0, 256, around.pixels.shape, np.uint8)
+        return around.with_pixels(noise), (StepReport("restore_faces", True, "", 1.0),)
+
+    monkeypatch.setattr(module, "restore_faces", spoil)
     with pytest.raises(ProviderError, match="changed the photo too much"):
-        await LocalProvider(found, EngineOptions(tmp_path)).run(RestoreFaces(), photo, RunContext())
+        await real(folder).run(RestoreFaces(), astronaut(200, 200), RunContext())
 
 
 async def test_a_photo_without_a_face_stays_what_it_is_where_nothing_enlarges(
