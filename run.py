@@ -7,6 +7,7 @@
     python3 run.py COMMAND ...     run `relume COMMAND ...`, for example: restore photo.jpg
 
 Options without a command, like --port 9000, go to the server. RELUME_VENV moves .venv elsewhere.
+RELUME_EXTRAS installs more of Relume: RELUME_EXTRAS=local for models on this machine.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = Environment(Path(os.environ.get("RELUME_VENV") or ROOT / ".venv").absolute())
     testing = list(arguments[:1]) == ["test"]
     try:
-        environment.ensure(("dev",) if testing else ())
+        environment.ensure((*(("dev",) if testing else ()), *wanted_extras()))
     except SetupError as error:
         return fail(str(error))
     except KeyboardInterrupt:
@@ -66,6 +67,11 @@ def main(arguments: Sequence[str]) -> int:
         return run_checks(environment, arguments[1:])
     # -P: what lies in the present folder must not stand in for a module.
     return start(environment.python, ["-P", "-m", "relume", *relume_arguments(arguments)])
+
+
+def wanted_extras() -> list[str]:
+    """The optional packages of pyproject.toml that RELUME_EXTRAS names, separated by commas."""
+    return [name.strip() for name in os.environ.get("RELUME_EXTRAS", "").split(",") if name.strip()]
 
 
 def relume_arguments(arguments: Sequence[str]) -> list[str]:

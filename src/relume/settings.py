@@ -189,6 +189,13 @@ class Settings(BaseModel):
     cog_upscale_url: HttpUrl | None = None
     cog_faces_url: HttpUrl | None = None
 
+    # Local models
+    local_precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    local_memory_mb: float = Field(2048, ge=256, le=1_000_000)
+    local_tile: int = Field(0, ge=0, le=4096)
+    face_min_pixels: int = Field(40, ge=8, le=1024)
+    face_confidence: float = Field(0.7, gt=0, le=1)
+
     # Where things are kept
     storage_dir: Annotated[str, AfterValidator(_storage_dir)] = "./data"
     storage_path: str = "media"
@@ -275,6 +282,11 @@ class Settings(BaseModel):
     @property
     def max_file_bytes(self) -> int:
         return int(self.max_file_size_mb * 1_000_000)
+
+    @property
+    def engine_cache(self) -> Path:
+        """Converted models, on this machine even where files lie in a bucket. It can be deleted at any time."""
+        return (Path("data").absolute() if self.bucket else self.storage_folder) / "models"
 
     @property
     def storage_folder(self) -> Path:

@@ -403,7 +403,9 @@ def _cache(
         )
     )
     return ResultCache(
-        repository, store, lambda recipe: " ".join((__version__, *catalog.served_by(recipe), hosts))
+        repository,
+        store,
+        lambda recipe: " ".join((__version__, *catalog.served_by(recipe), hosts, catalog.fingerprint)),
     )
 
 

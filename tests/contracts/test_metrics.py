@@ -204,7 +204,7 @@ async def test_without_a_database_the_other_figures_are_still_told(
     assert find(samples, "relume_build_info") == 1
     assert not [name for name, _ in samples if name == "relume_http_requests_total"]
     as_json = await client.http.get("/metrics", headers={"accept": "application/json"})
-    problem(as_json, 500, "internal_error")
+    problem(as_json, 503, "service_away")
 
 
 async def test_breakers_are_told(client: Client) -> None:

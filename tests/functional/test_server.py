@@ -85,7 +85,6 @@ def test_a_second_port_serves_the_dashboard_at_its_root(tmp_path: Path) -> None:
     ("setting", "value", "words"),
     [
         ("RATE_LIMIT_PER_MIN", "many", "RATE_LIMIT_PER_MIN"),
-        ("PROVIDER", "local", "not in this version"),
         ("MODEL_DEFAULT", "nope", "restoration/gfpgans-1.4"),
         ("DATABASE_URL", "mysql://root@localhost/x", "neither postgresql nor sqlite"),
         ("CELERY_BROKER_URL", "kafka://localhost", "redis://"),

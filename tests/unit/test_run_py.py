@@ -76,6 +76,25 @@ def test_the_checks_add_to_it_and_stay(project: Path) -> None:
     assert ensure(project) == [".[dev]"]
 
 
+@pytest.mark.parametrize(
+    ("value", "extras"),
+    [(None, []), ("", []), ("local", ["local"]), ("local, distributed,", ["local", "distributed"])],
+)
+def test_extras_can_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, extras: list[str]
+) -> None:
+    monkeypatch.delenv("RELUME_EXTRAS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RELUME_EXTRAS", value)
+    assert run_py.wanted_extras() == extras
+
+
+def test_an_extra_is_added_to_an_environment_without_it(project: Path) -> None:
+    assert ensure(project, "dev") == ["create", ".[dev]"]
+    assert ensure(project, "dev", "local") == [".[dev,local]"]
+    assert ensure(project, "dev") == []
+
+
 def test_an_interrupted_installation_starts_over(project: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Killed(project / ".venv").ensure(())

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relume import __version__
-from relume.cli import cost, db, doctor, evaluate, keys, restore, serve, worker
+from relume.cli import cost, db, doctor, evaluate, keys, models, restore, serve, worker
 from relume.errors import SettingsError
 
 USAGE_ERROR = 2
@@ -29,6 +29,7 @@ app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(db.db, name="db")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

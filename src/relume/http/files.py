@@ -66,9 +66,13 @@ Delivery = Literal["proxy"] | None
 async def link_to(
     jobs: JobService, settings: Settings, job: Job, request: Request, delivery: Delivery
 ) -> Response | None:
-    """Leads to where the bucket serves a job's image; None where clients are not sent there."""
+    """Leads to where the bucket serves a job's image; None where clients are not sent there.
+
+    Raises NotFound, Conflict, Expired: a file that is missing is told here, not by the bucket.
+    """
     if "proxy" in (settings.result_delivery, delivery):
         return None
+    await jobs.open_result(job.id)
     # The method is signed with the rest.
     method: Literal["GET", "HEAD"] = "HEAD" if request.method == "HEAD" else "GET"
     link = await jobs.link_to_result(job, timedelta(seconds=settings.result_link_seconds), method)

@@ -12,6 +12,7 @@ from relume.providers.chain import Breakers, Chain, Patience
 from relume.providers.cog import CogProvider
 from relume.providers.generic import GenericProvider
 from relume.providers.huggingface import HuggingFaceProvider
+from relume.providers.local import LocalProvider
 from relume.providers.mock import MOCK_TOKEN, MockProvider
 from relume.providers.replicate import ReplicateProvider
 from relume.recipes import Recipe
@@ -22,6 +23,7 @@ FACTORIES: dict[str, Callable[[Settings], Provider]] = {
     "replicate": ReplicateProvider.from_settings,
     "cog": CogProvider.from_settings,
     "huggingface": HuggingFaceProvider.from_settings,
+    "local": LocalProvider.from_settings,
     "builtin": lambda _settings: BuiltinProvider(),
     "mock": MockProvider.from_settings,
     "generic": lambda _settings: GenericProvider(),
@@ -91,6 +93,11 @@ class Catalog:
         samples = (RestoreFaces(), Upscale(), Cartoonify(), TextToImage(""), GenerateText(""))
         chain = self._chain(self.providers, {} if self._only else self._order)
         return {task.name: [provider.name for provider in chain.candidates(task)] for task in samples}
+
+    @property
+    def fingerprint(self) -> str:
+        """What results depend on besides the providers' names: the weights that are here."""
+        return " ".join(getattr(provider, "fingerprint", "") for provider in self._providers.values())
 
     async def close(self) -> None:
         """Close the connections of those providers that hold any."""
