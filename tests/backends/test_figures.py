@@ -20,6 +20,7 @@ from relume.imaging.photo import Photo
 from relume.jobs.figures import Figures, LaneLoad, running_query, waiting_query
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.pulse import ALIVE, Pulse
+from relume.jobs.repository import expired_query, staged_query
 from relume.jobs.tallies import MemoryMeters, TallyKey
 from relume.metrics import COST, JOB_DURATION, WEBHOOKS
 from relume.ports import RunContext
@@ -164,6 +165,8 @@ async def fill(database: Database) -> None:
         "available_at": now,
         "created_at": now,
         "status": JobStatus.SUCCEEDED,
+        "files_expire_at": now - timedelta(days=1),
+        "files_deleted_at": now,
     }
     rows = [ended | {"id": uuid4()} for _ in range(ENDED_JOBS)]
     rows += [ended | {"id": uuid4(), "status": JobStatus.QUEUED} for _ in range(20)]
@@ -188,6 +191,16 @@ async def test_gauges_read_an_index_and_not_the_table(database: Database) -> Non
         assert "ix_jobs_status" in found, found
         assert "Seq Scan" not in found, found
         assert "SCAN jobs" not in found, found
+
+
+async def test_chores_look_only_at_what_is_left_to_do(database: Database) -> None:
+    await fill(database)
+    for query, index in (
+        (staged_query(), "ix_jobs_staged"),
+        (expired_query(HandClock().now()), "ix_jobs_files_expire_at"),
+    ):
+        found = await plan(database, query)
+        assert index in found, found
 
 
 async def test_the_engine_counts_jobs_and_attempts(engine: Engine) -> None:

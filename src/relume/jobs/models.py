@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Enum, Index, Text, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Dialect, Enum, Index, Text, TypeDecorator, text
 from sqlmodel import Field, SQLModel
 
 
@@ -74,7 +74,19 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_status_lease_until", "status", "lease_until"),
         Index("ix_jobs_created_at", "created_at"),
         Index("ix_jobs_contract_created_at", "contract", "created_at"),
-        Index("ix_jobs_files_expire_at", "files_expire_at"),
+        # Two chores of the janitor: only of the rows that are still to be dealt with, however many have ended.
+        Index(
+            "ix_jobs_files_expire_at",
+            "files_expire_at",
+            sqlite_where=text("files_deleted_at is null"),
+            postgresql_where=text("files_deleted_at is null"),
+        ),
+        Index(
+            "ix_jobs_staged",
+            "finished_at",
+            sqlite_where=text("staged_key is not null"),
+            postgresql_where=text("staged_key is not null"),
+        ),
         Index("ix_jobs_batch_id_batch_index", "batch_id", "batch_index", unique=True),
         Index("ix_jobs_status_lane_created_at", "status", "lane", "created_at"),
     )

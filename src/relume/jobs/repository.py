@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     CursorResult,
+    Select,
     Table,
     and_,
     bindparam,
@@ -44,8 +45,6 @@ from relume.jobs.quotas import NO_QUOTA, Quota, usage_key
 from relume.jobs.unbroken import unbroken
 
 T = TypeVar("T")
-
-ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Transactions(Protocol):
@@ -332,9 +331,8 @@ class JobRepository:
 
     async def staged(self, limit: int = 100) -> list[Job]:
         """Succeeded jobs whose result still has to move to its final place."""
-        query = select(Job).where(_c(Job.staged_key).is_not(None), _c(Job.status) == JobStatus.SUCCEEDED)
         async with self._database.reading() as session:
-            return list((await session.scalars(query.limit(limit))).all())
+            return list((await session.scalars(staged_query().limit(limit))).all())
 
     async def mark_promoted(self, job_id: UUID) -> None:
         await self._database.write(
@@ -343,11 +341,8 @@ class JobRepository:
 
     async def expired(self, now: datetime, limit: int = 500) -> list[Job]:
         """Ended jobs whose files have had their time."""
-        query = select(Job).where(
-            _c(Job.files_expire_at) <= now, _c(Job.files_deleted_at).is_(None), _c(Job.status).in_(ENDED)
-        )
         async with self._database.reading() as session:
-            return list((await session.scalars(query.limit(limit))).all())
+            return list((await session.scalars(expired_query(now).limit(limit))).all())
 
     async def mark_files_deleted(self, job_ids: Sequence[UUID], now: datetime) -> None:
         values = {"files_deleted_at": now, "input_key": None, "staged_key": None}
@@ -400,6 +395,16 @@ class JobRepository:
         query = select(WebhookDelivery).where(_c(WebhookDelivery.job_id) == job_id)
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
+
+
+def staged_query() -> Select[Any]:
+    """Jobs that have ended, and only they, have such a key. Served by an index that holds nothing else."""
+    return select(Job).where(_c(Job.staged_key).is_not(None))
+
+
+def expired_query(now: datetime) -> Select[Any]:
+    """A job gets that time when it ends. Served by an index of those whose files are still there."""
+    return select(Job).where(_c(Job.files_expire_at) <= now, _c(Job.files_deleted_at).is_(None))
 
 
 def _c(attribute: Any) -> Any:
