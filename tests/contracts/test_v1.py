@@ -423,3 +423,16 @@ async def _until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not happened():
             await asyncio.sleep(0.01)
+
+
+async def test_a_store_that_is_away_is_told_and_nothing_of_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_key: str, _data: bytes) -> None:
+        raise OSError(28, "No space left on device", "/srv/relume/temp_uploads/x.png")
+
+    monkeypatch.setattr(client.services.store, "put", full)
+    answer = await client.restore(photos.encoded())
+    detail = problem(answer, 503, "service_away")
+    assert "/srv" not in detail
+    assert answer.headers["retry-after"]

@@ -36,8 +36,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RelumeError, _relume_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    for away in (DatabaseAway, DBAPIError, PoolTimeout):
-        app.add_exception_handler(away, _database_error)
+    for away in (DatabaseAway, DBAPIError, PoolTimeout, OSError):
+        app.add_exception_handler(away, _foreseen_fault)
     app.add_exception_handler(Exception, _fault)
 
 
@@ -113,8 +113,8 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     return response(InternalError())
 
 
-async def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """A database that is away or overrun comes back; anything else it says is a fault of ours."""
+async def _foreseen_fault(request: Request, error: Exception) -> JSONResponse:
+    """A database or a store that is away or overrun comes back; anything else they say is a fault of ours."""
     return response(of_fault(request, error))
 
 
@@ -124,6 +124,12 @@ def of_fault(request: Request, error: Exception) -> RelumeError:
         log.warning("http.database_away", path=request.url.path, cause=_first_line(error))
         return ServiceAway(
             "The service cannot reach its database at the moment. Please try again in a few seconds.",
+            retry_after_seconds=_AWAY_SECONDS,
+        )
+    if isinstance(error, OSError):  # A full disk, a bucket that does not answer.
+        log.error("http.storage_away", path=request.url.path, cause=_first_line(error), exc_info=error)
+        return ServiceAway(
+            "The service cannot store or read files at the moment. Please try again in a few seconds.",
             retry_after_seconds=_AWAY_SECONDS,
         )
     log.error("http.fault", path=request.url.path, cause=type(error).__name__, exc_info=error)

@@ -72,6 +72,6 @@ class EmbeddedQueue:
             try:
                 for job_id, lane in await self._sweep():
                     self.enqueue(job_id, lane)
-            except Exception:
-                log.exception("queue.sweep_fault")
+            except Exception as error:  # noqa: BLE001 (the database is away; the next round may do)
+                log.warning("queue.sweep_failed", cause=type(error).__name__)
             await asyncio.sleep(self._sweep_seconds)
