@@ -221,6 +221,7 @@ class Settings(BaseModel):
     result_ttl_minutes: float = Field(60, ge=0)
     media_ttl_minutes: float | None = Field(None, ge=0)
     metadata_ttl_minutes: float = Field(0, ge=0)
+    job_ttl_days: float = Field(0, ge=0)
     janitor_interval_minutes: float = Field(30, gt=0)
 
     # How it runs

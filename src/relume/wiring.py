@@ -241,6 +241,7 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
             clock,
             timedelta(minutes=settings.janitor_interval_minutes),
             keep_metadata=timedelta(minutes=settings.metadata_ttl_minutes) or None,
+            keep_jobs=timedelta(days=settings.job_ttl_days) or None,
         ),
         fetcher=fetcher,
         policy=policy,

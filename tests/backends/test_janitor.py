@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from relume.errors import Expired
+from relume.errors import Expired, NotFound
+from relume.jobs.janitor import Janitor
 from relume.jobs.models import Job, JobStatus
 from tests.backends.conftest import BOTH_STORES
 from tests.engine import Engine
@@ -49,3 +51,24 @@ async def test_a_chore_that_fails_keeps_no_other_from_being_done(
     monkeypatch.setattr(engine.repository, "staged", broken)
     await engine.janitor.sweep()
     assert (await engine.repository.get(job.id)).files_deleted_at is not None
+
+
+async def test_records_are_kept_for_ever_unless_a_time_is_set(engine: Engine) -> None:
+    old = await engine.ended(await engine.submit(key="k"))
+    engine.clock.forward(days=31)
+    await engine.janitor.sweep()
+    assert await engine.repository.get(old.id)
+
+    waiting, new = await engine.submit(), await engine.ended(await engine.submit())
+    janitor = Janitor(
+        engine.repository, engine.store, engine.clock, timedelta(minutes=30), keep_jobs=timedelta(days=30)
+    )
+    await janitor.sweep()
+    with pytest.raises(NotFound):
+        await engine.repository.get(old.id)
+    assert await engine.repository.attempts(old.id) == []
+    assert [job.id for job in await engine.repository.get_many([waiting.id, new.id])]
+    engine.clock.forward(days=31)
+    await janitor.sweep()
+    assert [job.id for job in await engine.repository.get_many([waiting.id, new.id])] == [waiting.id]
+    assert await engine.store.size(f"uploads/{waiting.id}.png")

@@ -35,13 +35,18 @@ class Janitor:
         interval: timedelta,
         *,
         keep_metadata: timedelta | None = None,
+        keep_jobs: timedelta | None = None,
     ) -> None:
-        """`keep_metadata` is how long the metadata of media are kept; None is for ever."""
+        """How long the metadata of media are kept after their job's end, and jobs after they came.
+
+        None is for ever.
+        """
         self._repository = repository
         self._store = store
         self._clock = clock
         self._interval = interval
         self._keep_metadata = keep_metadata
+        self._keep_jobs = keep_jobs
 
     async def run_forever(self) -> None:
         while True:
@@ -58,6 +63,7 @@ class Janitor:
             self._remove_strays,
             self._remove_unfinished,
             self._forget_keys,
+            self._forget_jobs,
             self._forget_usage,
         )
         for chore in chores:
@@ -119,6 +125,16 @@ class Janitor:
 
     async def _forget_keys(self) -> int:
         return await self._repository.delete_keys_before(self._clock.now() - _KEY_AGE)
+
+    async def _forget_jobs(self) -> int:
+        """Their files, where they are still kept, are strays from now on."""
+        if self._keep_jobs is None:
+            return 0
+        moment, total = self._clock.now() - self._keep_jobs, 0
+        while deleted := await self._repository.delete_ended_before(moment):
+            total += deleted
+        await self._repository.delete_empty_batches_before(moment)
+        return total
 
     async def _forget_usage(self) -> int:
         return await self._repository.delete_usage_before((self._clock.now() - _USAGE_AGE).date())

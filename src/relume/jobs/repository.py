@@ -34,6 +34,7 @@ from relume.errors import LeaseLost, NotFound
 from relume.jobs.group_commit import Work
 from relume.jobs.models import (
     AttemptRow,
+    Batch,
     ExternalRun,
     IdempotencyKey,
     Job,
@@ -45,6 +46,8 @@ from relume.jobs.quotas import NO_QUOTA, Quota, usage_key
 from relume.jobs.unbroken import unbroken
 
 T = TypeVar("T")
+
+_ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Transactions(Protocol):
@@ -353,6 +356,18 @@ class JobRepository:
         """Those of these jobs that exist."""
         async with self._database.reading() as session:
             return list((await session.scalars(select(Job).where(_c(Job.id).in_(job_ids)))).all())
+
+    async def delete_ended_before(self, moment: datetime, limit: int = 500) -> int:
+        """Delete up to `limit` ended jobs that came before `moment`, with what belongs to them. Returns how many."""
+        old = select(_c(Job.id)).where(_c(Job.created_at) < moment, _c(Job.status).in_(_ENDED)).limit(limit)
+        async with self._database.transaction() as session:
+            return _rows(await session.execute(delete(Job).where(_c(Job.id).in_(old))))
+
+    async def delete_empty_batches_before(self, moment: datetime) -> int:
+        """Delete batches that came before `moment` and have no job any more. Returns how many."""
+        is_empty = ~select(Job).where(_c(Job.batch_id) == _c(Batch.id)).exists()
+        async with self._database.transaction() as session:
+            return _rows(await session.execute(delete(Batch).where(_c(Batch.created_at) < moment, is_empty)))
 
     async def delete_keys_before(self, moment: datetime) -> int:
         """Forget idempotency keys of earlier than `moment`. Returns how many."""
