@@ -6,6 +6,7 @@ nobody has, so the tiles come from photos that are really worked on, and are kep
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -93,13 +94,14 @@ def quantise(weights: Weights, options: EngineOptions) -> None:
 def _in_integers(graph: Any, tiles: list[Array]) -> Any:
     """Symmetric weights, asymmetric activations where they need it."""
     library = nncf()
-    return library.quantize(
-        graph,
-        library.Dataset(tiles),
-        subset_size=len(tiles),
-        preset=library.QuantizationPreset.MIXED,
-        fast_bias_correction=True,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # It draws bars there, where `--json` has its results.
+        return library.quantize(
+            graph,
+            library.Dataset(tiles),
+            subset_size=len(tiles),
+            preset=library.QuantizationPreset.MIXED,
+            fast_bias_correction=True,
+        )
 
 
 def _cut(pixels: Array) -> list[Array]:

@@ -175,7 +175,7 @@ async def test_weights_that_vanish_are_the_providers_fault(folder: Path, tmp_pat
 
 @pytest.mark.timeout(400)
 async def test_int8_comes_when_enough_photos_have_been_seen(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quantising, "ENOUGH_TILES", 10)
     local = real(folder, local_precision="int8", storage_dir=str(folder / "int8"))
@@ -190,6 +190,7 @@ async def test_int8_comes_when_enough_photos_have_been_seen(
     assert third.photo is not None
     error = np.mean((first.photo.pixels.astype(float) - third.photo.pixels.astype(float)) ** 2)
     assert 10 * np.log10(255**2 / error) > 35
+    assert "Statistics" not in capsys.readouterr().out
     assert len(list((folder / "int8" / "models").glob("*-int8-*"))) == 1
 
 
