@@ -2,8 +2,10 @@
 
 Three comparisons in one run, each in processes of its own on loopback:
 
-accepted    `POST /v1/restore` with a small JPEG, answered when photo and row are on the disk, against a FastAPI
-            endpoint under the same server that reads the same upload and forgets it.
+accepted    `POST /v1/restore`, answered when photo and row are on the disk, against a FastAPI endpoint under the
+            same server that reads the same upload and forgets it. With a JPEG of 3 KB and with one of 276 KB;
+            with the embedded default (SQLite; one place, so that next to no job runs meanwhile) and with
+            PostgreSQL and Celery's queue (Redis), where workers would be elsewhere.
 ended       a backlog of jobs whose provider does nothing, worked off by the embedded queue in one process,
             against a backlog of Celery tasks that do nothing, in one worker process (Redis, acks_late).
 through     jobs sent over HTTP until all have ended. `--set NAME=VALUE` gives the service other settings and
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import io
 import json
 import os
@@ -32,26 +35,30 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import numpy as np
 import redis
 from celery import Celery
 from fastapi import FastAPI, Request
 from PIL import Image
+from sqlalchemy import make_url
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.functional.server import Server  # noqa: E402
+from tests.peers import POSTGRES_URL  # noqa: E402
 
 from relume.database import Database, database_url  # noqa: E402 (the path has to be known first)
 from relume.fetch import UrlFetcher  # noqa: E402
-from relume.http.server import _event_loop_factory, _listen, _server  # noqa: E402
+from relume.http.server import _listen, _server  # noqa: E402
 from relume.imaging.limits import Limits  # noqa: E402
 from relume.imaging.photo import Photo  # noqa: E402
 from relume.jobs.repository import JobRepository  # noqa: E402
 from relume.jobs.runner import Runner  # noqa: E402
 from relume.jobs.service import JobService, Submission  # noqa: E402
+from relume.loops import event_loop_factory  # noqa: E402
 from relume.outbound import UrlPolicy  # noqa: E402
 from relume.pipeline import Pipeline  # noqa: E402
 from relume.ports import Result, RunContext  # noqa: E402
@@ -76,6 +83,21 @@ def photo(seed: int) -> bytes:
     out = io.BytesIO()
     Image.fromarray(noise).resize((128, 96), Image.Resampling.BICUBIC).save(out, "JPEG")
     return out.getvalue()
+
+
+@functools.cache
+def usual_photo() -> bytes:
+    """1400 by 1050 pixels in about 276 KB."""
+    noise = np.random.default_rng(1).integers(0, 255, (263, 350, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).resize((1400, 1050), Image.Resampling.BICUBIC).save(out, "JPEG", quality=37)
+    return out.getvalue()
+
+
+def marked(data: bytes, seed: int) -> bytes:
+    """The same picture in a file of its own: the number stands in a comment."""
+    comment = f"{seed:08}".encode()
+    return data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:]
 
 
 # Accepted
@@ -124,26 +146,62 @@ def serve_bare(port: int) -> None:
     settings = load_settings()
     configure_logging("WARNING")
     server, listener = _server(app, settings, lifespan="off"), _listen("127.0.0.1", port, "API_PORT")
-    with asyncio.Runner(loop_factory=_event_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
 
 
-def accepted(number: int, times: int, settings: dict[str, str]) -> dict[str, float]:
-    """The best of `times` on each side, taken in turns."""
-    uploads = [photo(seed) for seed in range(number)]
-    bare_best, relume_best = 0.0, 0.0
-    for _ in range(times):
-        with bare_server() as url:
-            asyncio.run(rate_of(url, uploads[:100]))
-            bare_best = max(bare_best, asyncio.run(rate_of(url, uploads))[0])
-        with tempfile.TemporaryDirectory() as folder, Server(Path(folder), **settings) as server:
-            asyncio.run(rate_of(server.url, uploads[:100]))
-            relume_best = max(relume_best, asyncio.run(rate_of(server.url, uploads))[0])
+def accepted(number: int, times: int, settings: dict[str, str]) -> dict[str, dict[str, float]]:
+    """For each size and each way of running, the best of `times` on each side, taken in turns."""
+    found = {}
+    for size, data in (("3_kb", photo(0)), (f"{len(usual_photo()) // 1000}_kb", usual_photo())):
+        uploads = [marked(data, seed) for seed in range(number)]
+        best: dict[str, float] = {}
+        for _ in range(times):
+            for side, server in sides(settings).items():
+                with server as url:
+                    asyncio.run(rate_of(url, uploads[:100]))
+                    best[side] = max(best.get(side, 0.0), asyncio.run(rate_of(url, uploads[100:]))[0])
+        found[size] = {f"{side}_per_second": round(rate) for side, rate in best.items()} | {
+            f"{side}_ratio": round(best[side] / best["bare"], 2) for side in ("embedded", "celery")
+        }
+    return found
+
+
+def sides(settings: dict[str, str]) -> dict[str, contextlib.AbstractContextManager[str]]:
     return {
-        "bare_per_second": round(bare_best),
-        "relume_per_second": round(relume_best),
-        "ratio": round(relume_best / bare_best, 2),
+        "bare": bare_server(),
+        "embedded": relume_server({"WORKER_CONCURRENCY": "1"} | settings),
+        "celery": distributed_server(settings),
     }
+
+
+@contextlib.contextmanager
+def relume_server(settings: dict[str, str]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), **settings) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def distributed_server(settings: dict[str, str]) -> Iterator[str]:
+    """An API process with a database in PostgreSQL and a Redis of its own; no worker runs."""
+    name = f"relume_bench_{os.getpid()}"
+    url = make_url(POSTGRES_URL)
+    asyncio.run(in_postgres(f'create database "{name}"'))
+    own = url.set(database=name).render_as_string(hide_password=False)
+    try:
+        with (
+            own_redis() as broker,
+            relume_server({"CELERY_BROKER_URL": broker, "DATABASE_URL": own} | settings) as address,
+        ):
+            yield address
+    finally:
+        asyncio.run(in_postgres(f'drop database "{name}" with (force)'))
+
+
+async def in_postgres(statement: str) -> None:
+    connection = await asyncpg.connect(POSTGRES_URL)
+    await connection.execute(statement)
+    await connection.close()
 
 
 @contextlib.contextmanager
@@ -419,7 +477,7 @@ def main() -> None:
         recipe = build("restoration/gfpgans-1.4", scale=1)
         if arguments.work_off == "text":
             recipe = build(TEXT_MODEL, parameters=_PROMPT)
-        with asyncio.Runner(loop_factory=_event_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
             print(runner.run(work_off(recipe, arguments.jobs, arguments.folder)))
     else:
         wanted = arguments.parts or ["accepted", "ended", "through"]
