@@ -15,7 +15,7 @@ import anyio.to_thread
 from relume.errors import InternalError, OutputInvalid, RelumeError
 from relume.imaging.blend import blend
 from relume.imaging.compare import fidelity
-from relume.imaging.decode import decode
+from relume.imaging.decode import decode, prove
 from relume.imaging.encode import encode, result_format
 from relume.imaging.inspect import ImageInfo, inspect, is_settled
 from relume.imaging.limits import Limits
@@ -116,7 +116,7 @@ class Pipeline:
     async def check(self, data: bytes, limits: Limits) -> ImageInfo:
         """Prove that an upload can be decoded. Raises what the client is to be told."""
         info = inspect(data, limits)
-        await anyio.to_thread.run_sync(lambda: decode(data, limits), limiter=self._checks)
+        await anyio.to_thread.run_sync(lambda: prove(data, limits), limiter=self._checks)
         return info
 
     async def run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:

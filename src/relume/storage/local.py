@@ -37,10 +37,14 @@ class FolderStore:
         self._areas = {area: LocalStore(folder, mkdir=True) for area, folder in areas.items()}
 
     async def put(self, key: str, data: bytes) -> None:
+        await anyio.to_thread.run_sync(self._put, key, data)
+
+    def _put(self, key: str, data: bytes) -> None:
+        """Written and brought to the disk in one thread: changing threads costs more than either."""
         store, path = self._locate(key)
         with _translated(key):
-            await obstore.put_async(store, path, data, mode="create")
-        await anyio.to_thread.run_sync(_flush, self._folders[key.partition("/")[0]] / path)
+            obstore.put(store, path, data, mode="create")
+        _flush(self._folders[key.partition("/")[0]] / path)
 
     async def get(self, key: str) -> bytes:
         store, path = self._locate(key)

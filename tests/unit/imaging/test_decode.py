@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.images import corpus
 
-from relume.imaging.decode import decode
+from relume.imaging.decode import decode, prove
 from relume.imaging.inspect import inspect
 from relume.imaging.limits import MOBILE, WIDE
 
@@ -14,6 +14,7 @@ def test_reads_what_the_mobile_limits_take(case: corpus.Case) -> None:
     photo, info = decode(data, MOBILE), inspect(data, MOBILE)
     assert (photo.width, photo.height) == (info.width, info.height) == case.size
     assert photo.source_format is info.format
+    prove(data, MOBILE)
 
 
 @pytest.mark.parametrize("case", corpus.HANDLED_WIDE, ids=str)
@@ -29,3 +30,5 @@ def test_refuses_with_a_code_and_a_sentence(case: corpus.Case) -> None:
         decode(case.make(), MOBILE)
     assert type(caught.value) is case.error
     assert caught.value.detail.endswith(".")
+    with pytest.raises(case.error):
+        prove(case.make(), MOBILE)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.images import corpus
 
 from relume.errors import RelumeError
-from relume.imaging.decode import decode
+from relume.imaging.decode import decode, prove
 from relume.imaging.limits import MOBILE, WIDE
 
 MAX_GROWTH_MB = 450
@@ -62,8 +62,11 @@ FORMATS = st.sampled_from(["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF",
 def decodes_or_refuses(data: bytes) -> None:
     try:
         photo = decode(data, WIDE)
-    except RelumeError:
+    except RelumeError as refusal:
+        with pytest.raises(type(refusal)):
+            prove(data, WIDE)
         return
+    prove(data, WIDE)
     assert photo.pixels.ndim == 3
     assert photo.pixels.shape[2] in {1, 3}
 
