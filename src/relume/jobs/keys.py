@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from relume.errors import Conflict, NotFound
 from relume.jobs.models import ApiKey
 from relume.jobs.repository import Transactions
-from relume.jobs.unbroken import unbroken
+from relume.jobs.unbroken import whole
 from relume.ports import Clock
 
 PREFIX = "rlm_"
@@ -31,7 +32,6 @@ class Caller:
     is_operator: bool
 
 
-@unbroken
 class KeyRing:
     """The keys in the database. A process looks again after ten seconds: so long a revoked key still works."""
 
@@ -40,7 +40,9 @@ class KeyRing:
         self._clock = clock
         self._known: list[ApiKey] = []
         self._known_at = float("-inf")
+        self._looking = asyncio.Lock()
 
+    @whole
     async def create(self, name: str, *, is_operator: bool) -> str:
         """A new key, told this once. Raises Conflict when the name is taken."""
         key = PREFIX + secrets.token_urlsafe(_KEY_BYTES)
@@ -52,6 +54,7 @@ class KeyRing:
             raise Conflict(f"There is a key with the name {name} already.") from error
         return key
 
+    @whole
     async def revoke(self, name: str) -> None:
         """The key does not open anything any more; its record stays. Raises NotFound."""
         revocation = (
@@ -64,10 +67,11 @@ class KeyRing:
             if (await session.execute(revocation)).scalar_one_or_none() is None:
                 raise NotFound(f"There is no working key with the name {name}.")
 
+    @whole
     async def all(self) -> list[ApiKey]:
         """Every key that was ever made, oldest first."""
-        async with self._database.reading() as session:
-            return list((await session.scalars(select(ApiKey).order_by(ApiKey.created_at))).all())  # type: ignore[arg-type]
+        oldest_first = select(ApiKey).order_by(ApiKey.created_at)  # type: ignore[arg-type]
+        return await self._database.read(lambda session: list(session.scalars(oldest_first).all()))
 
     async def are_used(self) -> bool:
         """Whether a key was ever made. Revoking the last one closes the service rather than opening it."""
@@ -82,10 +86,16 @@ class KeyRing:
         return None
 
     async def _recent(self) -> list[ApiKey]:
-        if time.monotonic() - self._known_at > _REMEMBERED_SECONDS:
-            self._known = await self.all()
-            self._known_at = time.monotonic()
-        return self._known
+        if self._is_known():
+            return self._known
+        async with self._looking:  # One look for all requests that come meanwhile.
+            if not self._is_known():
+                self._known = await self.all()
+                self._known_at = time.monotonic()
+            return self._known
+
+    def _is_known(self) -> bool:
+        return time.monotonic() - self._known_at <= _REMEMBERED_SECONDS
 
 
 def digest_of(key: str) -> str:

@@ -20,13 +20,15 @@ def unbroken(kind: type[Kind]) -> type[Kind]:
     """
     for name, method in list(vars(kind).items()):
         if inspect.iscoroutinefunction(method) and not name.startswith("_"):
-            setattr(kind, name, _shielded(method))
+            setattr(kind, name, whole(method))
     return kind
 
 
-def _shielded(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+def whole(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """The same for one method."""
+
     @functools.wraps(method)
-    async def whole(*args: Any, **kwargs: Any) -> T:
+    async def shielded(*args: Any, **kwargs: Any) -> T:
         work = asyncio.ensure_future(method(*args, **kwargs))
         try:
             return await asyncio.shield(work)
@@ -34,4 +36,4 @@ def _shielded(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]
             await asyncio.wait([work])
             raise
 
-    return whole
+    return shielded

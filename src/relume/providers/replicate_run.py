@@ -35,14 +35,16 @@ _STARTING, _PROCESSING, _FINISHED = 0.05, 0.2, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a run is looked at: first after `first_seconds`, then ever less often."""
+    """How often a run is looked at: first after `first_seconds`, then often, then ever less often."""
 
-    first_seconds: float = 1.0  # The quickest models take some 2 s; each look costs a processor 1.5 ms.
-    growth: float = 1.3
+    first_seconds: float = 1.5  # The quickest models take some 2 s; each look costs a processor 1.5 ms.
+    next_seconds: float = 0.8
+    growth: float = 1.15
     longest_seconds: float = 2.0
 
     def waits(self) -> Iterator[float]:
-        wait = self.first_seconds
+        yield self.first_seconds
+        wait = min(self.next_seconds, self.longest_seconds)
         while True:
             yield wait
             wait = min(wait * self.growth, self.longest_seconds)
