@@ -31,6 +31,8 @@ class Breaker:
         self._on_open = on_open
         self._tell = tell
         self._calls: deque[tuple[float, bool]] = deque()
+        self._failed = 0
+        """How many of these calls failed."""
         self._opened_at: float | None = None
         self._trial_running = False
 
@@ -55,16 +57,16 @@ class Breaker:
             was_resting = self.state == "open"  # A call that had begun before ends in the rest.
             self._trial_running = False
             self._opened_at = None if succeeded else now
-            self._calls.clear()
+            self._forget()
             if not succeeded and not was_resting:
                 self._on_open()
             self._tell("closed" if succeeded else "open")
             return
         self._calls.append((now, succeeded))
+        self._failed += not succeeded
         while self._calls and now - self._calls[0][0] > WINDOW_SECONDS:
-            self._calls.popleft()
-        failed = sum(not good for _, good in self._calls)
-        if len(self._calls) >= LEAST_CALLS and 2 * failed > len(self._calls):
+            self._failed -= not self._calls.popleft()[1]
+        if len(self._calls) >= LEAST_CALLS and 2 * self._failed > len(self._calls):
             self._opened_at = now
             self._on_open()
             self._tell("open")
@@ -78,6 +80,10 @@ class Breaker:
         if state == "closed":
             self._opened_at = None
             self._trial_running = False
-            self._calls.clear()
+            self._forget()
         elif state == "open" or self._opened_at is not None:
             self._opened_at = self._clock() - age_seconds
+
+    def _forget(self) -> None:
+        self._calls.clear()
+        self._failed = 0

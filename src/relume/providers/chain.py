@@ -251,6 +251,8 @@ class Chain:
     ) -> Result:
         if provider.needs_device:
             return given
+        if given.photo is None:  # Text: nothing that would be worth a change of threads.
+            return verify(task, photo, given)
         return await context.in_thread(lambda: verify(task, photo, given))
 
 
