@@ -22,6 +22,8 @@ from relume.providers.generic import GenericProvider
 from relume.settings import Settings, load_settings
 from relume.tasks import Task
 from tests.buckets import SECRET_KEY, Bucket, Fault, bucket, s3_server
+from tests.peers import missing
+from tests.servers import RedisServer
 
 __all__ = ["bucket", "s3_server"]  # Fixtures.
 
@@ -217,3 +219,25 @@ def test_a_bucket_that_cannot_be_used_is_a_failure_in_one_sentence(bucket: Bucke
 def test_a_bucket_without_a_database_is_a_finding(bucket: Bucket) -> None:
     (finding,) = examine([("database", lambda: service.database(load_settings(**bucket.settings())))])
     assert "DATABASE_URL" in finding.details
+
+
+def test_a_broker_that_cannot_be_reached_is_a_failure_without_its_password() -> None:
+    with socket.socket() as taken:  # Bound and not listened on: nobody answers there.
+        taken.bind(("127.0.0.1", 0))
+        url = f"redis://:hidden@127.0.0.1:{taken.getsockname()[1]}/0"
+        found = service.broker(load_settings(celery_broker_url=url))
+    assert found.status is Status.FAILED
+    assert "cannot be reached" in found.details
+    assert "hidden" not in found.details
+
+
+def test_a_broker_that_answers_is_fine(tmp_path: Path) -> None:
+    if RedisServer.program is None:
+        missing("redis-server")
+    with RedisServer(tmp_path) as server:
+        found = service.broker(load_settings(celery_broker_url=server.url))
+    assert found == ok("broker", server.url.removesuffix("/0"))
+
+
+def test_no_broker_is_fine(settings: Settings) -> None:
+    assert service.broker(settings).status is Status.OK

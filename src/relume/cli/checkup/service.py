@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import cv2
@@ -30,6 +31,7 @@ Raster = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 GIGABYTE = 10**9
 FREE_DISK_WANTED_GB = 1.0
+_BROKER_SECONDS = 3
 SELF_TEST_MODEL = "restoration/builtin-1"
 SELF_TEST_NOISE = 14.0
 """Standard deviation in grey levels: plain to see, and well within what a gentle denoiser removes."""
@@ -93,6 +95,22 @@ async def look_at(url: URL, where: str) -> Finding:
     return ok("database", where if current else f"{where}; the next start brings its tables up to date")
 
 
+def broker(settings: Settings) -> Finding:
+    """Whether jobs could be handed to workers. Whether any worker listens is `/health/detailed`'s to say."""
+    if not settings.celery_broker_url:
+        return ok("broker", "none is set: the service runs the jobs itself")
+    from relume.queues.celery_app import make_app
+
+    parts = urlsplit(settings.celery_broker_url.split(";")[0])
+    where = f"{parts.scheme}://{parts.hostname}:{parts.port or 'its usual port'}"  # Without a password.
+    try:
+        with make_app(settings, ()).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=_BROKER_SECONDS)
+    except Exception as error:  # noqa: BLE001 (each transport raises its own)
+        return failed("broker", f"{where} cannot be reached ({type(error.__cause__ or error).__name__})")
+    return ok("broker", where)
+
+
 def port(settings: Settings) -> Finding:
     where = f"{settings.api_host}:{settings.api_port}"
     try:
@@ -149,6 +167,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
     ("settings", settings_sources),
     ("storage", storage),
     ("database", database),
+    ("broker", broker),
     ("port", port),
     ("providers", providers),
     ("offline", offline),
