@@ -23,8 +23,7 @@ FACE_FIELDS: dict[str, Any] = {
     "faces": {
         "type": "string",
         "pattern": rf"^{_INDICES.pattern}$",
-        "example": "0,2",
-        "description": "Which faces, counted from 0, left to right, then top to bottom; without it, all",
+        "description": "Which faces, like 0,2: counted from 0, left to right, then top to bottom; without it, all",
     },
 }
 
