@@ -266,6 +266,20 @@ def test_the_catalog_puts_it_before_the_built_in_restorer(folder: Path) -> None:
     assert [entry.name for entry in only.providers] == ["local"]
 
 
+def test_whoever_cannot_choose_among_faces_is_passed_over(folder: Path) -> None:
+    settings = load_settings(
+        weights_dir=folder / "weights",
+        storage_dir=str(folder / "data"),
+        replicate_api_token="r8_secret",
+        cog_faces_url="http://127.0.0.1:5000",
+    )
+    chain = Catalog(settings).chain(build("restoration/gfpgans-1.4"))
+    whole = [provider.name for provider in chain.candidates(RestoreFaces())]
+    assert whole == ["replicate", "cog", "local", "builtin"]
+    for task in (RestoreFaces(region="eyes"), RestoreFaces(faces=(1,))):
+        assert [provider.name for provider in chain.candidates(task)] == ["local", "builtin"]
+
+
 def _scan(folder: Path) -> list[Weights]:
     from relume.engines.models import identify
     from relume.engines.weights import WeightsFolder
