@@ -84,6 +84,17 @@ def _portrait(scale: int, _parameters: Parameters) -> tuple[Task, ...]:
     return (RestoreFaces("v1.4", scale=scale),)
 
 
+def _enhance_faces(scale: int, asked: Parameters) -> tuple[Task, ...]:
+    chosen = asked.get("faces")
+    faces = RestoreFaces(
+        "v1.4",
+        scale=scale // 2,
+        region=asked.get("region", "face"),
+        faces=None if chosen is None else tuple(chosen),
+    )
+    return (faces, Upscale(2))
+
+
 def _gentle(scale: int, _parameters: Parameters) -> tuple[Task, ...]:
     enlarge: tuple[Task, ...] = (Upscale(scale),) if scale > 1 else ()
     return (RepairDamage(), Denoise(), BalanceColour(), *enlarge, Sharpen())
@@ -150,7 +161,7 @@ MODELS: dict[str, ModelCard] = {
             id=ENHANCE_FACES_MODEL,
             title="Enhance with faces",
             description="Face restoration, then upscaling: two or four times the size.",
-            make_tasks=lambda scale, _: (RestoreFaces("v1.4", scale=scale // 2), Upscale(2)),
+            make_tasks=_enhance_faces,
             scales=(2, 4),
             listed=False,
         ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+FaceRegion = Literal["face", "eyes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,15 @@ class RestoreFaces:
     name: ClassVar[str] = "restore_faces"
     version: str = "v1.4"
     scale: int = 1
+    region: FaceRegion = "face"
+    """How much of each face. Of the rest of a face nothing is changed."""
+    faces: tuple[int, ...] | None = None
+    """Which faces, counted from 0 by where their middles lie: left to right, then top to bottom. None: all."""
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it asks for less than all of every face, which models that take whole photos cannot do."""
+        return self.region != "face" or self.faces is not None
 
 
 @dataclass(frozen=True, slots=True)

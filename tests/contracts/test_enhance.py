@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from relume.http.contracts.enhance_zip import stream_zip
-from relume.jobs.models import JobStatus
+from relume.jobs.models import Job, JobStatus
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
 from tests.images import corpus
@@ -288,7 +288,25 @@ async def test_a_form_without_files_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"scale": "1"}, {"scale": "3"}, {"scale": "two"}, {"scale": ""}, {"face_enhance": "maybe"}]
+    "fields",
+    [
+        {"scale": "1"},
+        {"scale": "3"},
+        {"scale": "two"},
+        {"scale": ""},
+        {"face_enhance": "maybe"},
+        {"face_region": "mouth"},
+        {"face_region": ""},
+        {"faces": ""},
+        {"faces": "one"},
+        {"faces": "-1"},
+        {"faces": "1,"},
+        {"faces": "200"},
+        {"faces": "²"},
+        {"faces": "0," * 2000 + "0"},
+        {"face_region": "eyes", "face_enhance": "false"},
+        {"faces": "0", "face_enhance": "false"},
+    ],
 )
 async def test_wrong_options_are_refused_and_leave_nothing(client: Client, fields: dict[str, str]) -> None:
     answer = await send(client, ("a.jpg", photos.encoded("JPEG")), **fields)
@@ -302,6 +320,49 @@ async def test_unusual_photos_are_enhanced(client: Client, case: corpus.Case) ->
     (entry,) = state["results"]
     assert case.size is not None
     assert (entry["width"], entry["height"]) == (case.size[0] * 2, case.size[1] * 2)
+
+
+# Which faces, and how much of them
+
+
+async def only_job(client: Client, state: dict[str, Any]) -> Job:
+    (job,) = await client.services.batches.jobs(UUID(state["job_id"]))
+    return job
+
+
+async def test_a_choice_of_faces_is_kept_with_the_job_and_ends_in_its_report(client: Client) -> None:
+    file = ("a.png", photos.encoded("PNG"))
+    state = await ended(client, await accepted(client, file, scale=2, face_region="eyes", faces="2, 0,2"))
+    job = await only_job(client, state)
+    assert job.parameters == {"region": "eyes", "faces": [0, 2]}
+    assert "url" in state["results"][0]
+    steps = [step for part in job.report or [] for step in part["steps"]]
+    assert any("it treated the whole photo" in step["detail"] for step in steps)
+
+
+async def test_what_is_the_default_is_no_choice(client: Client) -> None:
+    file = ("a.png", photos.encoded("PNG"))
+    state = await ended(client, await accepted(client, file, scale=2, face_region="face"))
+    assert (await only_job(client, state)).parameters is None
+    same = await ended(client, await accepted(client, file, scale=2))
+    chosen = await ended(client, await accepted(client, file, scale=2, faces="0"))
+    keys = [(await only_job(client, found)).cache_key for found in (state, same, chosen)]
+    assert keys[0] is not None
+    assert keys[0] == keys[1]
+    assert keys[2] not in (None, keys[0])
+
+
+async def test_a_choice_of_faces_is_tried_again_and_told_apart(start: Start) -> None:
+    async with start(provider="builtin") as client:
+        await client.services.queue.stop()  # Nothing is begun: it can be cancelled.
+        file, headers = ("a.png", photos.encoded("PNG")), {"Idempotency-Key": "eyes"}
+        batch_id = await accepted(client, file, headers=headers, face_region="eyes")
+        assert await accepted(client, file, headers=headers, face_region="eyes") == batch_id
+        problem(await send(client, file, headers=headers), 400, "idempotency_mismatch")
+        await client.http.delete(f"/enhance/{batch_id}")
+        assert (await client.http.post(f"/enhance/{batch_id}/retry")).status_code == 202
+        (job,) = await client.services.batches.jobs(UUID(batch_id))
+        assert (job.status, job.parameters) == (JobStatus.QUEUED, {"region": "eyes"})
 
 
 # Keys, switches, rate limit, idempotency

@@ -9,6 +9,7 @@ import pytest
 from relume.errors import InvalidParameter, UnknownModel
 from relume.recipes import (
     CARTOON_MODEL,
+    ENHANCE_FACES_MODEL,
     FIX_PHOTO_MODEL,
     GENERATION_MODEL,
     MODELS,
@@ -40,6 +41,13 @@ def test_tasks_multiply_to_the_scale(card: ModelCard) -> None:
 def test_contract_a_restores_faces_and_then_enlarges() -> None:
     assert build(RESTORE_URL_MODEL, strength=1.0, scale=4).tasks == (RestoreFaces("v1.4", 2), Upscale(2))
     assert RESTORE_URL_MODEL not in {card.id for card in listed_models()}
+
+
+def test_contract_c_may_choose_among_faces() -> None:
+    plain = build(ENHANCE_FACES_MODEL, scale=4)
+    assert plain.tasks == (RestoreFaces("v1.4", 2), Upscale(2))
+    chosen = build(ENHANCE_FACES_MODEL, scale=2, parameters={"region": "eyes", "faces": [0, 2]})
+    assert chosen.tasks == (RestoreFaces("v1.4", 1, "eyes", (0, 2)), Upscale(2))
 
 
 def test_an_unknown_model_names_the_known_ones() -> None:

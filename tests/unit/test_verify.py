@@ -14,7 +14,7 @@ from relume.errors import OutputInvalid
 from relume.imaging.compare import fidelity
 from relume.imaging.photo import Photo, Pixels
 from relume.imaging.resize import resize
-from relume.ports import Result
+from relume.ports import Result, StepReport
 from relume.providers.verify import LEAST_FIDELITY, verify
 from relume.tasks import Cartoonify, GenerateText, RestoreFaces, TextToImage, Upscale
 
@@ -50,6 +50,17 @@ def test_a_blank_image_is_a_failure_unless_the_photo_was_blank(photo: Photo) -> 
         verify(TextToImage("x"), None, gave(blank))
     small = Photo(np.full((256, 256, 3), 7, np.uint8))
     assert verify(Upscale(2), small, gave(blank)).photo is not None
+
+
+def test_a_provider_that_tells_of_a_tiny_change_is_believed(photo: Photo) -> None:
+    """Two eyes in a large photo are less than the rounding of a whole one."""
+    pixels = photo.pixels.copy()
+    pixels[100:103, 100:103] += 3
+    step = StepReport("restore_faces", True, "Face 0 was restored.", 1.0)
+    result = gave(photo.with_pixels(pixels), steps=(step,))
+    assert verify(RestoreFaces(scale=1), photo, result) is result
+    with pytest.raises(OutputInvalid, match="unchanged"):
+        verify(RestoreFaces(scale=1), photo, replace(result, steps=(replace(step, changed=False),)))
 
 
 def test_the_input_returned_is_a_failure(photo: Photo) -> None:

@@ -33,6 +33,14 @@ Step = Callable[[Photo, Damage, RunContext], tuple[Photo, StepReport]]
 _CHAIN: tuple[tuple[float, Step], ...] = ((0.35, repair), (0.65, denoise), (0.7, balance), (0.8, sharpen))
 _MEASURED = 0.25
 
+_CHOICE_IGNORED = StepReport(
+    RestoreFaces.name,
+    False,
+    "Only some faces, or only eyes, were asked for. The built-in restorer looks for no faces and invents nothing: "
+    "it treated the whole photo.",
+    1.0,
+)
+
 _SINGLE_STEPS: dict[type[Task], Step] = {
     RepairDamage: repair,
     Denoise: denoise,
@@ -65,7 +73,8 @@ def run_task(task: Task, photo: Photo, context: RunContext) -> tuple[Photo, tupl
     Raises JobCancelled, and InvalidParameter for a scale below 1 or an unknown style.
     """
     if isinstance(task, RestoreFaces):
-        return restore(photo, context, task.scale)
+        photo, reports = restore(photo, context, task.scale)
+        return photo, (*reports, _CHOICE_IGNORED) if task.is_choosy else reports
     if isinstance(task, Upscale):
         photo, report = _enlarge(photo, task.scale, context)
         return photo, (report,)

@@ -158,6 +158,8 @@ def _here(weights: Weights) -> tuple[str, str, str, str, str]:
         purpose = f"cannot be used: {weights.identity.problem}"
     elif weights.known:
         purpose = weights.known.purpose
+    elif weights.kind == "recogniser":
+        purpose = f"{weights.identity.architecture}, compares restored faces with the original ones"
     else:
         purpose = f"{weights.identity.architecture}, {weights.identity.scale} times"
     return weights.path.name, "here", _mb(weights.size_bytes), purpose, weights.licence

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import cv2
 import numpy as np
@@ -35,17 +35,29 @@ _CASCADE_POINTS = np.array(
 """Where eyes, nose and mouth lie in its square on average: it finds upright faces only."""
 
 
+class Box(NamedTuple):
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """In pixels of the photo it was found in."""
 
     points: Points
-    width: float
+    box: Box
     confidence: float
     """0 to 1."""
 
+    @property
+    def width(self) -> float:
+        return self.box.width
+
     def scaled(self, factor: float) -> Face:
-        return Face(self.points * np.float32(factor), self.width * factor, self.confidence)
+        box = Box(*(length * factor for length in self.box))
+        return Face(self.points * np.float32(factor), box, self.confidence)
 
 
 class Detector(Protocol):
@@ -74,7 +86,11 @@ class YuNet:
         if rows is None:
             return []
         faces = [
-            Face(row[4:14].reshape(5, 2).astype(np.float32), float(row[2]), float(min(row[14], 1.0)))
+            Face(
+                row[4:14].reshape(5, 2).astype(np.float32),
+                Box(*(float(length) for length in row[:4])),
+                float(min(row[14], 1.0)),
+            )
             for row in np.asarray(rows)
         ]
         return [face.scaled(1 / factor) for face in sorted(faces, key=lambda face: -face.confidence)]
@@ -130,7 +146,8 @@ def _one_each(faces: list[Face]) -> list[Face]:
 def _from_square(box: dict[str, int], confidence: float) -> Face:
     size = np.array([box["width"], box["height"]], np.float32)
     corner = np.array([box["c"], box["r"]], np.float32)
-    return Face(corner + _CASCADE_POINTS * size, float(box["width"]), confidence)
+    square = Box(float(box["c"]), float(box["r"]), float(box["width"]), float(box["height"]))
+    return Face(corner + _CASCADE_POINTS * size, square, confidence)
 
 
 def _reduced(photo: Colours) -> tuple[Colours, float]:

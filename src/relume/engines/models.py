@@ -11,6 +11,8 @@ from relume.engines.packages import missing_packages, openvino, spandrel
 from relume.engines.weights import Identity, Kind
 
 _YUNET_OUTPUTS = frozenset({"cls_8", "obj_8", "bbox_8", "kps_8"})
+_SFACE_INPUT, _SFACE_OUTPUT = (1, 3, 112, 112), (1, 128)
+"""An upright face in, what tells it from others out."""
 _SAMPLE_SIDE = 64
 _COLOURS = 3
 
@@ -86,6 +88,8 @@ def read_onnx(path: Path) -> tuple[Any, ModelShape]:
         raise ModelUnusable("it cannot be read as ONNX") from error
     if {name for output in graph.outputs for name in output.get_names()} >= _YUNET_OUTPUTS:
         return graph, ModelShape("detector", "YuNet", 1)
+    if _is_sface(graph):
+        return graph, ModelShape("recogniser", "SFace", 1, side=_SFACE_INPUT[-1])
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ModelUnusable("it does not make one image of one image")
     side = _SAMPLE_SIDE
@@ -103,6 +107,14 @@ def read_onnx(path: Path) -> tuple[Any, ModelShape]:
         raise ModelUnusable("it does not make a larger image of a colour image")
     kind: Kind = "upscaler" if scale > 1 else "other"
     return graph, ModelShape(kind, "ONNX", scale, multiple_of=4, smallest=16)
+
+
+def _is_sface(graph: Any) -> bool:
+    """By the shapes of what goes in and comes out."""
+    shapes = [port.get_partial_shape() for port in (*graph.inputs, *graph.outputs)]
+    if len(graph.inputs) != 1 or any(shape.is_dynamic for shape in shapes):
+        return False
+    return [tuple(shape.to_shape()) for shape in shapes] == [_SFACE_INPUT, _SFACE_OUTPUT]
 
 
 def _shape_of(found: Any) -> ModelShape:

@@ -18,7 +18,7 @@ from relume.telemetry import logger
 
 log = logger(__name__)
 
-Kind = Literal["upscaler", "faces", "detector", "other"]
+Kind = Literal["upscaler", "faces", "detector", "recogniser", "other"]
 SUFFIXES = (".pth", ".safetensors", ".ckpt", ".pt", ".onnx")
 UNKNOWN_LICENCE = "unknown"
 _CHUNK_BYTES = 1 << 20

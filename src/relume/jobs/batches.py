@@ -39,6 +39,8 @@ class BatchSubmission:
     recipe: Recipe
     lane: str
     options: dict[str, Any]
+    parameters: dict[str, Any] | None = None
+    """What the recipe asks for beyond strength and scale."""
     client: str | None = None
     idempotency_key: str | None = None
 
@@ -281,6 +283,7 @@ def _new_job(batch: Batch, submission: BatchSubmission, index: int, received: Re
         model_id=submission.recipe.model_id,
         strength=submission.recipe.strength,
         scale=submission.recipe.scale,
+        parameters=submission.parameters,
         lane=submission.lane,
         input_key=received.input_key,
         input_bytes=received.size_bytes,

@@ -9,11 +9,13 @@ from typing import cast
 
 import anyio
 import anyio.to_thread
+import cv2
 
 from relume.engines.detect import Cascade, Detector, YuNet, has_cascade
 from relume.engines.engine import PROCESSOR, Engine, EngineOptions
 from relume.engines.enlarge import Upscaler, enlarge, passes
-from relume.engines.faces import FaceRules, FoundFaces, find_faces, restore_faces
+from relume.engines.faces import FaceRules, FoundFaces, IdentityCheck, find_faces, restore_faces
+from relume.engines.identity import Recogniser, SFace
 from relume.engines.loaded import LoadedModels
 from relume.engines.models import ModelUnusable, identify
 from relume.engines.packages import missing_packages
@@ -52,17 +54,21 @@ class LocalProvider:
         rules: FaceRules | None = None,
         *,
         absent: Sequence[str] = (),
+        recogniser: Recogniser | None = None,
     ) -> None:
+        """`recogniser` stands in for the one whose weights may be here."""
         self._has_files = bool(weights)
         weights = [found for found in weights if not found.identity.problem]
         self._upscalers = [found for found in weights if found.kind == "upscaler"]
         self._face_models = [found for found in weights if found.kind == "faces"]
         self._detectors = [found for found in weights if found.kind == "detector"]
+        self._recognisers = [found for found in weights if found.kind == "recogniser"]
         self._options, self._rules = options, rules or FaceRules()
         self._absent = tuple(absent)
         self._models = LoadedModels(options)
         self._calibration = Calibration(options.cache)
         self._detector: Detector | None = None
+        self._recogniser = recogniser
         self._device = anyio.CapacityLimiter(1)
 
     @classmethod
@@ -137,8 +143,8 @@ class LocalProvider:
             around, steps = self._enlarge(photo, task.scale, upscaler, background)
         else:
             around, steps = _by_lanczos(photo, task.scale)
-        reports = self._with_faces(around, found, task.scale, weights, context.part(_ENLARGED, 1.0))
-        made, faces = reports
+        identity, last = self._identity_check(photo), context.part(_ENLARGED, 1.0)
+        made, faces = self._with_faces(task, around, found, weights, identity, last)
         look = StepReport("detect", False, f"{found.detector} found {len(found.faces)} faces.", 1.0, seconds)
         all_steps = (look, *steps, *faces)
         family = weights.family if upscaler is None else f"{weights.family} and {upscaler.family}"
@@ -153,11 +159,17 @@ class LocalProvider:
         )
 
     def _with_faces(
-        self, around: Photo, found: FoundFaces, scale: int, weights: Weights, context: RunContext
+        self,
+        task: RestoreFaces,
+        around: Photo,
+        found: FoundFaces,
+        weights: Weights,
+        identity: IdentityCheck | None,
+        context: RunContext,
     ) -> tuple[Photo, tuple[StepReport, ...]]:
         engine = self._models.get(weights, self._plain)  # Faces are where 8 bits would show.
         try:
-            return restore_faces(around, found, scale, engine, self._rules, context)
+            return restore_faces(around, found, task.scale, engine, self._rules, context, task, identity)
         finally:
             engine.release()
 
@@ -200,7 +212,7 @@ class LocalProvider:
     @property
     def fingerprint(self) -> str:
         """What its results depend on besides the photo: another one makes cached results outdated."""
-        weights = (*self._upscalers, *self._face_models, *self._detectors)
+        weights = (*self._upscalers, *self._face_models, *self._detectors, *self._recognisers)
         return " ".join(
             (*(found.sha256[:16] for found in weights), self._options.precision, repr(self._rules))
         )
@@ -218,6 +230,16 @@ class LocalProvider:
         if self._detector is None:
             self._detector = YuNet(self._detectors[0].path) if self._detectors else Cascade()
         return self._detector
+
+    def _identity_check(self, photo: Photo) -> IdentityCheck | None:
+        """None where no weights of a recogniser are here. Raises ModelUnusable."""
+        if self._recogniser is None and self._recognisers:
+            weights = self._recognisers[0]
+            try:
+                self._recogniser = SFace(weights.path)
+            except cv2.error as error:
+                raise ModelUnusable(f"OpenCV cannot read {weights.path.name}") from error
+        return IdentityCheck(self._recogniser, photo) if self._recogniser else None
 
 
 def _waste(model_scale: int, wanted: int) -> int:

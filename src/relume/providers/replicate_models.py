@@ -69,7 +69,7 @@ class Order:
 def order_for(task: Task) -> Order | None:
     """How a task is put to a model, or None when no model here does it."""
     match task:
-        case RestoreFaces(version=version, scale=scale) if version in GFPGAN_VERSIONS:
+        case RestoreFaces(version=version, scale=scale) if version in GFPGAN_VERSIONS and not task.is_choosy:
             return Order(MODELS[GFPGAN], {"version": version, "scale": scale}, "img")
         case Upscale(scale=scale) if scale <= MAX_UPSCALE:
             return Order(MODELS[REAL_ESRGAN], {"scale": scale, "face_enhance": False}, "image")

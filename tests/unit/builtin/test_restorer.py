@@ -36,6 +36,19 @@ def test_a_clean_photo_comes_back_untouched(clean: Photo) -> None:
     assert all(report.detail.endswith(".") and 0 <= report.confidence <= 1 for report in reports)
 
 
+@pytest.mark.parametrize("task", [RestoreFaces(region="eyes"), RestoreFaces(faces=(1,))])
+def test_a_choice_of_faces_changes_nothing_and_is_spoken_of(
+    chelsea: Photo, add_noise: AddNoise, task: RestoreFaces
+) -> None:
+    old = add_noise(chelsea, 8)
+    whole, reports = run_task(RestoreFaces(), old, RunContext())
+    made, told = run_task(task, old, RunContext())
+    assert np.array_equal(made.pixels, whole.pixels)
+    assert [report.name for report in told] == [*(report.name for report in reports), "restore_faces"]
+    assert "it treated the whole photo" in told[-1].detail
+    assert not told[-1].changed
+
+
 def test_an_old_photo_comes_out_better(clean: Photo, add_noise: AddNoise, psnr: Psnr) -> None:
     low, high = np.percentile(clean.pixels, (0.5, 99.5))
     truth = Photo(np.clip((clean.pixels - low) * 250 / (high - low), 0, 250).astype(np.uint8))

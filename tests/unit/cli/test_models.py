@@ -43,6 +43,8 @@ def relume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Relume:
 def _identify(path: Path) -> Identity:
     if path.read_bytes() == b"junk":
         return Identity("other", "unknown", problem="it cannot be read as weights")
+    if path.read_bytes() == b"compares":
+        return Identity("recogniser", "SFace")
     return Identity("upscaler", "Some net", 2)
 
 
@@ -51,12 +53,14 @@ def test_lists_what_is_here_and_what_is_not(relume: Relume, tmp_path: Path) -> N
     (tmp_path / "weights" / "renamed.pth").write_bytes(b"content of A")
     (tmp_path / "weights" / "mine.pth").write_bytes(b"mine")
     (tmp_path / "weights" / "junk.pth").write_bytes(b"junk")
+    (tmp_path / "weights" / "sface.onnx").write_bytes(b"compares")
     result = relume("list")
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
     assert result.exit_code == 0
     assert "here" in lines["renamed.pth"]
     assert "Some net, 2 times" in lines["mine.pth"]
     assert "it cannot be read as weights" in lines["junk.pth"]
+    assert "SFace, compares restored faces" in lines["sface.onnx"]
     assert "not here" in lines["B.onnx"]
     assert "A.pth" not in lines
 

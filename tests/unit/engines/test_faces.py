@@ -12,12 +12,15 @@ import pytest
 from skimage import data as samples
 
 from relume.engines.cuda import TorchEngine
-from relume.engines.detect import Cascade, Face, YuNet
-from relume.engines.faces import FaceRules, FoundFaces, alignment, find_faces, restore_faces
+from relume.engines.detect import Box, Cascade, Colours, Face, Points, YuNet
+from relume.engines.faces import FaceRules, FoundFaces, IdentityCheck, find_faces, restore_faces
+from relume.engines.faces_crop import alignment
+from relume.engines.identity import SFace
 from relume.engines.models import ModelShape, load_torch
 from relume.errors import JobCancelled
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
+from relume.tasks import RestoreFaces
 from tests.unit.engines.nets import gfpgan, need_packages, put
 from tests.unit.engines.test_enlarge import Doubling
 
@@ -47,14 +50,45 @@ def face(
     turn = np.deg2rad(turn_degrees)
     matrix = scale * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     points = (POINTS @ matrix + move).astype(np.float32)
-    return Face(points, changes.get("width", 200 * scale), changes.get("confidence", 0.9))
+    width = changes.get("width", 200 * scale)
+    left, top = points.mean(0) - width / 2
+    return Face(points, Box(float(left), float(top), width, 1.25 * width), changes.get("confidence", 0.9))
 
 
 def restored(
-    photo: Photo, *faces: Face, engine: Any = None, rules: FaceRules | None = None, growth: float = 1
+    photo: Photo,
+    *faces: Face,
+    engine: Any = None,
+    rules: FaceRules | None = None,
+    growth: float = 1,
+    original: Photo | None = None,
+    **wish: Any,
 ) -> Any:
+    """`original`: compare the faces with those in it."""
     found = FoundFaces("Test", faces)
-    return restore_faces(photo, found, growth, engine or Keeping(), rules or FaceRules(), RunContext())
+    identity = None if original is None else IdentityCheck(Correlation(), original)
+    return restore_faces(
+        photo,
+        found,
+        growth,
+        engine or Keeping(),
+        rules or FaceRules(),
+        RunContext(),
+        RestoreFaces(**wish),
+        identity,
+    )
+
+
+class Correlation:
+    """Takes faces for one person's where their pixels go together."""
+
+    name = "Correlation"
+
+    def similarity(self, before: Colours, after: Colours, points: Points) -> float:
+        assert before.shape == after.shape
+        assert np.abs(points - POINTS * before.shape[0] / 512).max() < 0.1
+        first, second = (crop.astype(float).ravel() - crop.mean() for crop in (before, after))
+        return float(first @ second / max(np.sqrt(first @ first) * np.sqrt(second @ second), 1.0))
 
 
 @pytest.mark.parametrize(("scale", "turn"), [(1.0, 0.0), (0.3, 25.0), (2.5, -40.0), (0.7, 170.0)])
@@ -141,7 +175,7 @@ def test_faces_are_found_in_the_photo_and_put_into_the_larger_one() -> None:
         (face(0.5, confidence=0.6), "too uncertain"),
         (face(0.15, width=39), "smaller than 40 pixels"),
         (face(3.0), "more detail than the model"),
-        (Face(np.ones((5, 2), np.float32), 100, 0.9), "were not found"),
+        (Face(np.ones((5, 2), np.float32), Box(0, 0, 100, 100), 0.9), "were not found"),
     ],
 )
 def test_faces_that_are_better_left_alone(left_alone: Face, reason: str) -> None:
@@ -154,10 +188,11 @@ def test_faces_that_are_better_left_alone(left_alone: Face, reason: str) -> None
 
 
 def test_each_face_has_its_report() -> None:
-    faces = (face(0.4, 0, (0, 0)), face(0.1, width=20), face(0.4, 0, (250, 250)))
+    faces = (face(0.4, 0, (250, 250)), face(0.4, 0, (0, 0)), face(0.1, 0, (150, 40), width=20))
     _, reports = restored(astronaut(), *faces)
     assert [report.changed for report in reports] == [True, False, True]
-    assert reports[2].detail.startswith("Face 3 of 3, 80 pixels wide around (")
+    assert [report.detail.partition(",")[0] for report in reports] == ["Face 0", "Face 1", "Face 2"]
+    assert reports[2].detail == ("Face 2, 80 by 100 pixels with its corner at (313, 333), was restored.")
     _, (none,) = restored(astronaut())
     assert (none.changed, none.detail) == (False, "Test found no face.")
 
@@ -213,4 +248,126 @@ def test_yunets_answers_are_read_as_it_gives_them(monkeypatch: pytest.MonkeyPatc
     assert sizes == [(1280, 640)]
     assert [round(found.confidence, 2) for found in faces] == [0.95, 0.8]
     assert [found.width for found in faces] == [100.0, 200.0]
+    assert list(faces[1].box) == [20, 40, 200, 240]
     assert faces[1].points.tolist() == [[0, 2], [4, 6], [8, 10], [12, 14], [16, 18]]
+
+
+def in_crop(face: Face, changed: Any) -> Any:
+    """(n, 2): where the changed pixels lie in the model's crop."""
+    matrix = alignment(face.points, 512)
+    assert matrix is not None
+    rows, columns = np.nonzero(changed)
+    return np.column_stack([columns, rows, np.ones(len(rows))]) @ matrix.T
+
+
+@pytest.mark.parametrize("turn", [0.0, 35.0])
+def test_eyes_alone(turn: float) -> None:
+    photo = Photo(np.random.default_rng(3).integers(0, 200, (400, 420, 3), np.uint8))
+    here = face(0.5, turn, (100, 130))
+    made, (report,) = restored(photo, here, engine=Keeping(colour=1.0), region="eyes")
+    assert report.detail.endswith("was restored at its eyes alone.")
+    eyes = here.points[:2].astype(int)
+    assert all((made.pixels[y, x] == 255).all() for x, y in eyes)
+    changed = in_crop(here, (made.pixels != photo.pixels).any(axis=2))
+    away = np.minimum(*(np.hypot(*(changed - eye).T) for eye in POINTS[:2]))
+    apart = np.hypot(*(POINTS[1] - POINTS[0]))
+    assert len(changed) > 1_000
+    assert away.max() < 0.4 * apart
+    assert np.abs(changed[:, 1] - POINTS[0, 1]).max() < 0.28 * apart
+
+
+def test_the_eyes_fade_into_the_face() -> None:
+    photo = Photo(np.zeros((512, 512, 1), np.uint8))
+    made, _ = restored(photo, face(1.0, 0, (0, 0)), engine=Keeping(colour=1.0), region="eyes")
+    row = made.pixels[240, :, 0].astype(int)
+    assert np.abs(np.diff(row)).max() <= 24
+    assert row.max() == 255
+    assert row[256] == 0, "the bridge of the nose stays"
+
+
+def test_only_the_faces_that_were_asked_for() -> None:
+    """The most certain comes first from the detector; clients count by place."""
+    right, left, below = face(0.3, 0, (300, 0)), face(0.3, 0, (0, 0)), face(0.3, 0, (0, 300))
+    photo = Photo(np.zeros((512, 512, 3), np.uint8))
+    made, reports = restored(photo, right, left, below, engine=Keeping(colour=1.0), faces=(1, 2, 7))
+    assert [report.changed for report in reports] == [False, True, True, False]
+    assert reports[0].detail.endswith("was left alone: it was not asked for.")
+    assert reports[3].detail == "Face 7 was asked for, but 3 faces were found, counted from 0."
+    lit = [
+        bool(made.pixels[tuple(found.points[2].astype(int)[::-1])].any()) for found in (left, below, right)
+    ]
+    assert lit == [False, True, True]
+    same, (*_, absent) = restored(photo, left, faces=(1,))
+    assert same is photo
+    assert absent.detail == "Face 1 was asked for, but 1 face was found, counted from 0."
+
+
+@pytest.mark.parametrize("growth", [1, 2])
+def test_a_face_that_stays_the_same_persons_is_kept(growth: int) -> None:
+    original = Photo(np.asarray(cv2.GaussianBlur(astronaut().pixels, (0, 0), 2), np.uint8))
+    size = (512 * growth, 512 * growth)
+    around = Photo(np.asarray(cv2.resize(original.pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8))
+    made, (report,) = restored(around, face(0.4, 10, (100, 30)), growth=growth, original=original)
+    assert report.changed
+    assert "Correlation finds the same person in it (similarity 1.0" in report.detail
+    assert made is not around
+
+
+def test_a_face_that_becomes_another_persons_is_left_as_it_was() -> None:
+    photo = astronaut()
+
+    class Inverting(Keeping):
+        """Of one face a negative."""
+
+        def run(self, images: Any) -> Any:
+            kept = super().run(images)
+            return 1 - kept if len(self.given) == 1 else kept
+
+    first, second = face(0.4, 0, (0, 0)), face(0.4, 0, (250, 250))
+    made, reports = restored(photo, first, second, engine=Inverting(), original=photo)
+    assert [report.changed for report in reports] == [False, True]
+    assert "was left as it was: Correlation finds another person in the restored one" in reports[0].detail
+    assert "0.363 is needed" in reports[0].detail
+    assert np.array_equal(made.pixels[:220, :220], photo.pixels[:220, :220])
+    assert not np.array_equal(made.pixels, photo.pixels)
+    alone, _ = restored(photo, first, engine=Inverting(), original=photo)
+    assert alone is photo
+
+
+def test_identity_is_no_matter_for_a_face_outside_the_photo() -> None:
+    photo = astronaut()
+    _, (report,) = restored(photo, face(0.5, 0, (-900, 0)), original=photo)
+    assert report.detail.endswith("was restored.")
+
+
+def test_without_a_recogniser_the_report_is_silent_about_it() -> None:
+    _, (report,) = restored(astronaut(), face(0.4))
+    assert report.detail.endswith("was restored.")
+
+
+def test_sface_is_asked_as_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blue first, a row as YuNet gives it, and what it gives copied before the next face."""
+    rows: list[Any] = []
+
+    class Net:
+        shared = np.zeros((1, 2), np.float32)
+
+        def alignCrop(self, image: Any, row: Any) -> Any:  # noqa: N802 (OpenCV's name)
+            rows.append(row)
+            return image[:2, :2]
+
+        def feature(self, upright: Any) -> Any:
+            self.shared[:] = upright[0, 0, 0], upright[0, 0, 2]
+            return self.shared
+
+        def match(self, first: Any, second: Any, kind: int) -> float:
+            assert kind == cv2.FaceRecognizerSF_FR_COSINE
+            return float(first[0] @ second[0])
+
+    monkeypatch.setattr(cv2.FaceRecognizerSF, "create", lambda *_arguments: Net())
+    before, after = np.zeros((2, 64, 64, 3), np.uint8)
+    before[..., 2] = 3
+    after[..., 2], after[..., 0] = 5, 7
+    points = np.arange(10, dtype=np.float32).reshape(5, 2)
+    assert SFace(Path("sface.onnx")).similarity(before, after, points) == 15
+    assert rows[0].tolist() == [[0, 0, 64, 64, *range(10), 1]]

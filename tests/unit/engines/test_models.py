@@ -83,6 +83,38 @@ def test_files_that_are_no_weights_say_so(tmp_path: Path) -> None:
     assert identify(tmp_path / "noise.onnx").problem == "it cannot be read as ONNX"
 
 
+@pytest.mark.parametrize(
+    ("taken", "given", "kind"),
+    [
+        ((1, 3, 112, 112), (1, 128), "recogniser"),
+        ((1, 3, 112, 112), (1, 512), "other"),
+        ((1, 3, 128, 128), (1, 128), "other"),
+    ],
+)
+def test_sface_is_known_by_its_shape(
+    tmp_path: Path, taken: tuple[int, ...], given: tuple[int, ...], kind: str
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, (3, given[1]), [0.0] * 3 * given[1])
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["data"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["fc1"]),
+        ],
+        "recogniser",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, taken)],
+        [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, given)],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "any.onnx").write_bytes(onnx.ModelProto.SerializeToString(model))
+    found = identify(tmp_path / "any.onnx")
+    assert (found.kind, bool(found.problem)) == (kind, kind == "other")
+
+
 def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
     """A .pth file is a pickle, which can name any function."""
     import torch

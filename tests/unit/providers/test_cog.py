@@ -150,5 +150,7 @@ def test_says_what_it_can_do() -> None:
     faces = CogProvider.from_settings(Settings(cog_faces_url="http://127.0.0.1:5000"))
     assert faces.unavailable() is None
     assert faces.supports(RestoreFaces())
+    assert not faces.supports(RestoreFaces(region="eyes"))
+    assert not faces.supports(RestoreFaces(faces=(0,)))
     assert not faces.supports(Upscale(2))
     assert not faces.supports(Cartoonify())

@@ -9,6 +9,7 @@ import pytest
 from skimage import data as samples
 
 from relume.engines import quantise as quantising
+from relume.engines.detect import Colours, Points
 from relume.engines.engine import EngineOptions
 from relume.engines.weights import Identity, Weights
 from relume.errors import JobCancelled, ProviderError
@@ -73,6 +74,7 @@ def test_does_what_its_weights_are_for() -> None:
     assert not up.supports(Upscale(3))
     assert not up.supports(RestoreFaces())
     assert faces.supports(RestoreFaces())
+    assert faces.supports(RestoreFaces(region="eyes", faces=(0, 2)))
     assert not faces.supports(Upscale(2))
     assert not up.supports(Denoise())
     assert not up.supports(Cartoonify())
@@ -92,6 +94,12 @@ def test_takes_the_model_of_the_very_scale_and_of_several_the_largest(
 
 def test_a_model_for_twice_runs_twice_where_there_is_no_other() -> None:
     assert provider(weights("upscaler", 2)).supports(Upscale(4))
+
+
+def test_a_recogniser_is_no_reason_to_be_used_and_makes_cached_results_outdated() -> None:
+    assert "enlarge or restore" in str(provider(weights("recogniser")).unavailable())
+    faces = weights("faces")
+    assert provider(faces).fingerprint != provider(faces, weights("recogniser")).fingerprint
 
 
 def test_other_weights_make_cached_results_outdated() -> None:
@@ -130,6 +138,61 @@ async def test_restores_a_face_and_enlarges_the_rest(folder: Path, monkeypatch: 
     assert names[:3] == ["detect", "upscale", "restore_faces"]
     assert any("was restored" in step.detail for step in result.steps)
     assert result.model == "GFPGAN and RealESRGAN Compact"
+
+
+def _face_model(folder: Path) -> Weights:
+    (found,) = (found for found in _scan(folder) if found.kind == "faces")
+    return found
+
+
+async def test_restores_the_eyes_of_the_face_that_was_asked_for(folder: Path, tmp_path: Path) -> None:
+    """Its face is made of random weights, but of so little of it the photo stays the same picture."""
+    local = LocalProvider([_face_model(folder)], EngineOptions(tmp_path))
+    photo = astronaut(384, 384)
+    all_faces = await local.run(RestoreFaces(region="eyes"), photo, RunContext())
+    (restored,) = (step for step in all_faces.steps if step.changed)
+    assert "at its eyes alone" in restored.detail
+    assert all_faces.photo is not None
+    changed = (all_faces.photo.pixels != photo.pixels).any(axis=2)
+    assert 20 < changed.sum() < 2_000
+    index = int(restored.detail.removeprefix("Face ").partition(",")[0])
+    same = await local.run(RestoreFaces(region="eyes", faces=(index,)), photo, RunContext())
+    assert same.photo is not None
+    assert np.array_equal(same.photo.pixels, all_faces.photo.pixels)
+    none = await local.run(RestoreFaces(faces=(99,)), photo, RunContext())
+    assert none.photo is photo
+    assert not none.changed
+    assert "Face 99 was asked for" in none.steps[-1].detail
+
+
+class Stranger:
+    """Takes every two faces for two people's."""
+
+    name = "Stranger"
+
+    def similarity(self, before: Colours, after: Colours, points: Points) -> float:
+        assert not np.array_equal(before, after)
+        assert points.shape == (5, 2)
+        return 0.1
+
+
+async def test_a_face_that_is_another_persons_stays_as_it_was(folder: Path, tmp_path: Path) -> None:
+    local = LocalProvider([_face_model(folder)], EngineOptions(tmp_path), recogniser=Stranger())
+    photo = astronaut(384, 384)
+    result = await local.run(RestoreFaces(), photo, RunContext())
+    assert result.photo is photo
+    assert not result.changed
+    assert any("Stranger finds another person" in step.detail for step in result.steps)
+
+
+async def test_a_recogniser_that_cannot_be_read_is_the_providers_fault(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "sface.onnx"
+    broken.write_bytes(b"no graph")
+    identity = Identity("recogniser", "SFace")
+    recogniser = Weights(broken, "2" * 64, 8, identity, None)
+    local = LocalProvider([_face_model(folder), recogniser], EngineOptions(tmp_path))
+    with pytest.raises(ProviderError, match=r"cannot be used: OpenCV cannot read sface\.onnx"):
+        await local.run(RestoreFaces(), astronaut(384, 384), RunContext())
 
 
 async def test_what_is_another_picture_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +264,20 @@ def test_the_catalog_puts_it_before_the_built_in_restorer(folder: Path) -> None:
     assert catalog.lane(build("restoration/gfpgans-1.4")) == "local"
     only = Catalog(settings.model_copy(update={"provider": "local"}))
     assert [entry.name for entry in only.providers] == ["local"]
+
+
+def test_whoever_cannot_choose_among_faces_is_passed_over(folder: Path) -> None:
+    settings = load_settings(
+        weights_dir=folder / "weights",
+        storage_dir=str(folder / "data"),
+        replicate_api_token="r8_secret",
+        cog_faces_url="http://127.0.0.1:5000",
+    )
+    chain = Catalog(settings).chain(build("restoration/gfpgans-1.4"))
+    whole = [provider.name for provider in chain.candidates(RestoreFaces())]
+    assert whole == ["replicate", "cog", "local", "builtin"]
+    for task in (RestoreFaces(region="eyes"), RestoreFaces(faces=(1,))):
+        assert [provider.name for provider in chain.candidates(task)] == ["local", "builtin"]
 
 
 def _scan(folder: Path) -> list[Weights]:

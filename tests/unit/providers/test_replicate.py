@@ -161,6 +161,8 @@ async def test_carries_two_hundred_at_once(double: ReplicateDouble, replicate: R
     [
         (RestoreFaces("v1.2"), True),
         (RestoreFaces("v9"), False),
+        (RestoreFaces(region="eyes"), False),
+        (RestoreFaces(faces=(0,)), False),
         (Upscale(10), True),
         (Upscale(11), False),
         (TextToImage("a dog", model="owner/name"), True),

@@ -27,6 +27,7 @@ from relume.errors import (
 )
 from relume.http import files
 from relume.http.contracts.enhance_answers import Accepted, BatchState, batch_state
+from relume.http.contracts.enhance_faces import FACE_FIELDS, chosen_faces
 from relume.http.contracts.enhance_zip import check_has_results, stream_zip
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
@@ -69,13 +70,14 @@ def router(services: Services, gate: Gate) -> APIRouter:
         """
         async with batches.intake() as intake:
             fields = await _read(request, intake, settings)
-            recipe, options = _recipe(fields)
+            recipe, options, parameters = _recipe(fields)
             batch = await intake.submit(
                 BatchSubmission(
                     contract=CONTRACT,
                     recipe=recipe,
                     lane=services.catalog.lane(recipe),
                     options=options,
+                    parameters=parameters,
                     client=gate.client(request),
                     idempotency_key=idempotency_key(request),
                 )
@@ -198,17 +200,20 @@ async def _read(request: Request, intake: Intake, settings: Settings) -> dict[st
     return fields
 
 
-def _recipe(fields: dict[str, str]) -> tuple[Recipe, dict[str, Any]]:
-    """The form's options. Raises InvalidParameter."""
+def _recipe(fields: dict[str, str]) -> tuple[Recipe, dict[str, Any], dict[str, Any] | None]:
+    """The recipe, the form's options, and what the recipe's jobs ask for beyond it. Raises InvalidParameter."""
     face_enhance = fields.get("face_enhance", "true").lower()
     if face_enhance not in ("true", "false"):
         raise InvalidParameter("face_enhance must be true or false.")
     scale = fields.get("scale", str(SCALE_DEFAULT))
     if scale not in map(str, SCALES):
         raise InvalidParameter("scale must be 2 or 4.")
-    options = {"face_enhance": face_enhance == "true", "scale": int(scale)}
+    chosen = chosen_faces(fields)
+    if chosen and face_enhance == "false":
+        raise InvalidParameter("face_region and faces need face_enhance to be true.")
+    options = {"face_enhance": face_enhance == "true", "scale": int(scale)} | chosen
     model = ENHANCE_FACES_MODEL if options["face_enhance"] else ENHANCE_MODEL
-    return build(model, strength=1.0, scale=int(scale)), options
+    return build(model, strength=1.0, scale=int(scale), parameters=chosen), options, chosen or None
 
 
 def _form_schema(settings: Settings) -> dict[str, Any]:
@@ -222,6 +227,7 @@ def _form_schema(settings: Settings) -> dict[str, Any]:
         },
         "face_enhance": {"type": "boolean", "default": True, "description": "Restore faces first"},
         "scale": {"type": "integer", "enum": list(SCALES), "default": SCALE_DEFAULT},
+        **FACE_FIELDS,
     }
     schema = {"type": "object", "required": ["files"], "properties": properties}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
