@@ -18,12 +18,13 @@ from relume.imaging.compare import fidelity
 from relume.imaging.decode import decode, prove
 from relume.imaging.encode import encode, result_format
 from relume.imaging.inspect import ImageInfo, inspect, is_settled
-from relume.imaging.limits import Limits
+from relume.imaging.limits import MEGABYTE, Limits
 from relume.imaging.photo import ImageFormat, Photo
 from relume.imaging.provenance import SourceType, mark
 from relume.imaging.resize import resize
 from relume.ports import CODECS, Provider, Result, RunContext, StepReport
 from relume.recipes import Recipe
+from relume.room import Room
 from relume.tasks import Task
 
 _DECODED, _WORKED = 0.05, 0.85
@@ -89,6 +90,16 @@ class _Worked:
         return "degraded" if self.fallback else "restored"
 
 
+MEMORY_BYTES = 2048 * MEGABYTE
+_BYTES_A_PIXEL = 4
+
+
+def _held_bytes(data: bytes, limits: Limits) -> int:
+    """What a run holds from its beginning to its end: the file, and the photo in it. Raises as `inspect` does."""
+    info = inspect(data, limits)
+    return len(data) + info.width * info.height * _BYTES_A_PIXEL
+
+
 class Pipeline:
     """Runs recipes. Pixels are worked on in threads, so that the event loop stays free.
 
@@ -101,13 +112,18 @@ class Pipeline:
         provider_for: Callable[[Recipe], Provider],
         *,
         codecs: int = CODECS,
+        memory_bytes: int = MEMORY_BYTES,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`close` ends what belongs to nobody else: the providers' connections, where there is no service."""
+        """`memory_bytes` is what the photos of all runs may take together while they wait for their providers.
+
+        `close` ends what belongs to nobody else: the providers' connections, where there is no service.
+        """
         self._provider_for = provider_for
         self._close = close
         self._codecs = anyio.CapacityLimiter(codecs)
         self._checks = anyio.CapacityLimiter(codecs)
+        self._room = Room(memory_bytes)
 
     async def close(self) -> None:
         if self._close is not None:
@@ -121,7 +137,10 @@ class Pipeline:
 
     async def run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:
         """Restore one photo. Raises RelumeError."""
-        context = replace(context, codecs=self._codecs)
+        async with self._room.hold(_held_bytes(data, limits), lambda: context.progress(0.0, "decode")):
+            return await self._run(data, recipe, limits, replace(context, codecs=self._codecs))
+
+    async def _run(self, data: bytes, recipe: Recipe, limits: Limits, context: RunContext) -> Restored:
         context.progress(0.0, "decode")
         original = await context.in_thread(lambda: decode(data, limits))
         worked = await self._work(original, recipe, context.part(_DECODED, _WORKED))

@@ -238,6 +238,7 @@ class Settings(BaseModel):
     celery_result_backend: str | None = None
     queue_prefix: str = Field("relume", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     worker_concurrency: int = Field(64, ge=1, le=4096)
+    photo_memory_mb: float = Field(2048, ge=64, le=1_000_000)
     worker_stop_seconds: float = Field(30, ge=0, le=3600)
     lease_seconds: float = Field(30, ge=1, le=3600)
     sweep_seconds: float = Field(5, gt=0, le=3600)

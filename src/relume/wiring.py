@@ -18,7 +18,7 @@ from relume import __version__
 from relume.database import Database, database_url
 from relume.errors import SettingsError
 from relume.fetch import UrlFetcher
-from relume.imaging.limits import Limits
+from relume.imaging.limits import MEGABYTE, Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs.batch_repository import BatchRepository
 from relume.jobs.batches import BatchService
@@ -172,7 +172,7 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         log.warning("database.one_machine_only")
     links = _links(settings)
     catalog = Catalog(settings, Breakers(links.news))
-    pipeline = Pipeline(catalog.chain)
+    pipeline = Pipeline(catalog.chain, memory_bytes=int(settings.photo_memory_mb * MEGABYTE))
     database = Database(database_url(settings))
     meters = MemoryMeters()
     catalog.breakers.on_open = lambda provider, task: meters.count(

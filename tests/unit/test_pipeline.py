@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -18,7 +19,7 @@ from relume.ports import Result, RunContext
 from relume.recipes import Recipe
 from relume.tasks import Denoise, Task, Upscale
 from tests import photos
-from tests.providers import ScriptedProvider
+from tests.providers import Held, ScriptedProvider
 
 
 class Made(ScriptedProvider):
@@ -109,3 +110,20 @@ async def test_a_cancel_takes_hold_between_steps() -> None:
             photos.encoded("PNG"), recipe(Denoise(), Upscale(2)), Limits(), context
         )
     assert len(provider.runs) == 1
+
+
+async def test_photos_wait_for_memory() -> None:
+    held = Held()
+    provider = ScriptedProvider(held)
+    pipeline = Pipeline(lambda _recipe: provider, memory_bytes=1)
+    recipe = Recipe("test", (Upscale(2),), 1.0, 2)
+    runs = [
+        asyncio.create_task(pipeline.run(photos.encoded("PNG"), recipe, Limits(), RunContext()))
+        for _ in range(2)
+    ]
+    await held.started.wait()
+    await asyncio.sleep(0)
+    assert len(provider.runs) == 1
+    held.go.set()
+    await asyncio.gather(*runs)
+    assert len(provider.runs) == 2
