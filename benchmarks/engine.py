@@ -25,7 +25,6 @@ import io
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -49,6 +48,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.functional.server import Server  # noqa: E402
 from tests.peers import POSTGRES_URL  # noqa: E402
+from tests.servers import RedisServer, answers, free_port, until  # noqa: E402
 
 from relume.database import Database, database_url  # noqa: E402 (the path has to be known first)
 from relume.fetch import UrlFetcher  # noqa: E402
@@ -210,19 +210,11 @@ def bare_server() -> Iterator[str]:
     process = subprocess.Popen([sys.executable, __file__, "--serve-bare", str(port)])
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: answers(url))
+        until(lambda: answers(port), why="the bare endpoint did not start")
         yield url
     finally:
         process.terminate()
         process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        httpx.get(url, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 # Ended
@@ -375,26 +367,8 @@ def celery_rate(number: int, pool: list[str]) -> float:
 
 @contextlib.contextmanager
 def own_redis() -> Iterator[str]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            ["redis-server", "--port", str(port), "--save", "", "--dir", folder], stdout=subprocess.DEVNULL
-        )
-        url = f"redis://127.0.0.1:{port}/0"
-        try:
-            wait_for(lambda: redis_answers(url))
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def redis_answers(url: str) -> bool:
-    try:
-        with contextlib.closing(redis.Redis.from_url(url)) as client:
-            return bool(client.ping())
-    except redis.ConnectionError:
-        return False
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
+        yield server.url
 
 
 def ended(number: int, times: int) -> dict[str, float]:
@@ -422,7 +396,6 @@ def through(number: int, settings: dict[str, str], worker: str | None) -> dict[s
         "REPLICATE_MOCK_DELAY_MIN": "0",
         "REPLICATE_MOCK_DELAY_MAX": "0",
         "REPLICATE_MOCK_FAILURE_RATE": "0",
-        "PROVIDER_CHAIN": "mock",
     }
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder), **(mock | settings)) as server:
         environment = os.environ | {"STORAGE_DIR": str(Path(folder) / "data")} | mock | settings
@@ -438,22 +411,6 @@ def through(number: int, settings: dict[str, str], worker: str | None) -> dict[s
                 beside.wait()
     succeeded = sum(state["status"] == "succeeded" for state in states)
     return {"succeeded": succeeded, "jobs_per_second": round(number / seconds, 1)}
-
-
-# What all share
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not start"
-        time.sleep(0.05)
 
 
 def main() -> None:

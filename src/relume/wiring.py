@@ -112,7 +112,7 @@ class Services:
     @property
     def data_folder(self) -> Path | None:
         """Where files are kept on this machine, or None where they are kept elsewhere."""
-        return None if "://" in self.settings.storage_dir else self.settings.storage_folder
+        return None if self.settings.bucket else self.settings.storage_folder
 
     async def start(self) -> None:
         await self._check_store()  # First: where it fails, there is no connection yet to be closed.

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from relume.errors import NotFound
-from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus
+from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus, column
 from relume.jobs.quotas import NO_QUOTA, Quota
-from relume.jobs.repository import KeyTaken, Transactions, _c, _rows
+from relume.jobs.repository import KeyTaken, Transactions, _rows
 from relume.jobs.unbroken import unbroken
 
 RETRIED = (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -54,14 +54,14 @@ class BatchRepository:
 
     async def jobs(self, batch_id: UUID) -> list[Job]:
         """The jobs of a batch in the order of its files."""
-        query = select(Job).where(_c(Job.batch_id) == batch_id).order_by(_c(Job.batch_index))
+        query = select(Job).where(column(Job.batch_id) == batch_id).order_by(column(Job.batch_index))
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
     async def waiting_before(self, lane: str, moment: datetime) -> int:
         """How many jobs of a lane were waiting already at that moment and still are. Read from an index alone."""
         query = select(func.count()).where(
-            _c(Job.status) == JobStatus.QUEUED, _c(Job.lane) == lane, _c(Job.created_at) < moment
+            column(Job.status) == JobStatus.QUEUED, column(Job.lane) == lane, column(Job.created_at) < moment
         )
         async with self._database.reading() as session:
             return (await session.execute(query)).scalar_one()
@@ -76,9 +76,9 @@ class BatchRepository:
         async with self._database.transaction() as session:
             for old, new in pairs:
                 unless_taken = (
-                    _c(Job.id) == old.id,
-                    _c(Job.batch_id) == new.batch_id,
-                    _c(Job.status).in_(RETRIED),
+                    column(Job.id) == old.id,
+                    column(Job.batch_id) == new.batch_id,
+                    column(Job.status).in_(RETRIED),
                 )
                 leave = update(Job).where(*unless_taken).values(batch_id=None, batch_index=None)
                 if _rows(await session.execute(leave)) == 1:

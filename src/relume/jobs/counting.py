@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from relume.jobs.models import Job, JobStatus
+from relume.jobs.models import Job, JobStatus, worked_last
 from relume.metrics import (
     ATTEMPT_DURATION,
     ATTEMPT_FAILURES,
@@ -45,7 +45,7 @@ def ended(meters: Meters, job: Job, values: dict[str, Any], *, cached: bool = Fa
         JOBS_ENDED,
         contract=job.contract,
         model=job.model_id,
-        provider=CACHE if cached else _provider(values.get("report") or []),
+        provider=CACHE if cached else worked_last(values.get("report")) or _NOBODY,
         status=status.value,
         outcome=str(values.get("outcome") or status.value),
     )
@@ -68,12 +68,6 @@ def attempted(meters: Meters, attempt: Attempt, cost_usd: float) -> None:
         meters.count(FALLBACKS, **labels)
     if cost_usd:
         meters.count(COST, cost_usd, **labels)
-
-
-def _provider(report: list[dict[str, Any]]) -> str:
-    """Who did the last step that changed something."""
-    worked = [part for part in report if part["changed"]] or report
-    return str(worked[-1]["provider"]) if worked else _NOBODY
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select
 
-from relume.jobs.models import Job, JobStatus, ProcessRow, Tally
+from relume.jobs.models import Job, JobStatus, ProcessRow, Tally, column
 from relume.jobs.repository import Transactions
 from relume.jobs.tallies import TallyKey
 from relume.jobs.unbroken import unbroken
@@ -44,13 +44,13 @@ class Figures:
         ]
         async with self._database.transaction() as session:
             insert = upsert(session, Tally).values(rows)
-            total = _c(Tally.value) + insert.excluded.value
+            total = column(Tally.value) + insert.excluded.value
             await session.execute(
                 insert.on_conflict_do_update(index_elements=["name", "labels"], set_={"value": total})
             )
 
     async def totals(self) -> dict[TallyKey, float]:
-        query = select(_c(Tally.name), _c(Tally.labels), _c(Tally.value))
+        query = select(column(Tally.name), column(Tally.labels), column(Tally.value))
         async with self._database.reading() as session:
             rows = (await session.execute(query)).all()
         return {(name, labels): value for name, labels, value in rows}
@@ -71,21 +71,21 @@ class Figures:
         async with self._database.transaction() as session:
             insert = upsert(session, ProcessRow).values(values)
             await session.execute(insert.on_conflict_do_update(index_elements=["id"], set_=changing))
-            await session.execute(delete(ProcessRow).where(_c(ProcessRow.seen_at) < forget_before))
+            await session.execute(delete(ProcessRow).where(column(ProcessRow.seen_at) < forget_before))
 
     async def forget_process(self, process_id: UUID) -> None:
         async with self._database.transaction() as session:
-            await session.execute(delete(ProcessRow).where(_c(ProcessRow.id) == process_id))
+            await session.execute(delete(ProcessRow).where(column(ProcessRow.id) == process_id))
 
     async def processes(self, seen_since: datetime) -> list[ProcessRow]:
-        query = select(ProcessRow).where(_c(ProcessRow.seen_at) >= seen_since)
+        query = select(ProcessRow).where(column(ProcessRow.seen_at) >= seen_since)
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
 
 def waiting_query() -> Select[Any]:
     """Lane, number and acceptance of the oldest, of what waits. Reads the index's waiting part only."""
-    oldest = func.min(_c(Job.created_at))
+    oldest = func.min(column(Job.created_at))
     return _by_lane(JobStatus.QUEUED, oldest)
 
 
@@ -94,9 +94,8 @@ def running_query() -> Select[Any]:
 
 
 def _by_lane(status: JobStatus, *more: Any) -> Select[Any]:
-    return select(_c(Job.lane), func.count(), *more).where(_c(Job.status) == status).group_by(_c(Job.lane))
-
-
-def _c(attribute: Any) -> Any:
-    """A mapped attribute as the column it is: SQLModel types it as the value it holds."""
-    return attribute
+    return (
+        select(column(Job.lane), func.count(), *more)
+        .where(column(Job.status) == status)
+        .group_by(column(Job.lane))
+    )

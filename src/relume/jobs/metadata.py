@@ -15,7 +15,7 @@ from uuid import UUID
 
 from relume.errors import Conflict
 from relume.jobs.files import metadata_key
-from relume.jobs.models import AttemptRow, Job, JobStatus
+from relume.jobs.models import AttemptRow, Job, JobStatus, worked_last
 from relume.jobs.repository import JobRepository
 from relume.ports import Store
 
@@ -55,9 +55,7 @@ def model_name_of(job: Job) -> str:
 
 def provider_of(job: Job) -> str | None:
     """Who did the last task that changed something."""
-    report = job.report or []
-    worked = [part for part in report if part["changed"]] or report
-    return str(worked[-1]["provider"]) if worked else None
+    return worked_last(job.report)
 
 
 def _asked(job: Job) -> dict[str, Any]:

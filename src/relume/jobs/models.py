@@ -51,6 +51,18 @@ def _time(*, nullable: bool = True) -> Any:
     return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))
 
 
+def column(attribute: Any) -> Any:
+    """A mapped attribute as the column it is: SQLModel types it as the value it holds."""
+    return attribute
+
+
+def worked_last(report: list[dict[str, Any]] | None) -> str | None:
+    """The provider of the last task in a job's report that changed something, or of the last one if none did."""
+    parts = report or []
+    worked = [part for part in parts if part["changed"]] or parts
+    return str(worked[-1]["provider"]) if worked else None
+
+
 class Batch(SQLModel, table=True):
     """A group of jobs that one request made: contract C."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from relume.errors import QuotaExceeded
-from relume.jobs.models import Job, UsageDay
+from relume.jobs.models import Job, UsageDay, column
 from relume.jobs.upsert import upsert
 
 
@@ -40,9 +40,9 @@ class Quota:
         insert = upsert(session, UsageDay).values(client=client, day=day, jobs=1, cost_usd=0.0)
         return insert.on_conflict_do_update(
             index_elements=["client", "day"],
-            set_={"jobs": _c(UsageDay.jobs) + 1},
+            set_={"jobs": column(UsageDay.jobs) + 1},
             where=and_(*self._room()),
-        ).returning(_c(UsageDay.jobs))
+        ).returning(column(UsageDay.jobs))
 
     def take(self, session: Session, job: Job) -> None:
         """Count a job that is being accepted, in its transaction. Raises QuotaExceeded."""
@@ -55,8 +55,8 @@ class Quota:
     def charging(self, job: Job, cost_usd: Any) -> Any:
         """The statement that adds what a job has cost, a number or a query, to the day it was accepted on."""
         client, day = usage_key(job.client, job.created_at)
-        row = (_c(UsageDay.client) == client, _c(UsageDay.day) == day)
-        return update(UsageDay).where(*row).values(cost_usd=_c(UsageDay.cost_usd) + cost_usd)
+        row = (column(UsageDay.client) == client, column(UsageDay.day) == day)
+        return update(UsageDay).where(*row).values(cost_usd=column(UsageDay.cost_usd) + cost_usd)
 
     def check(self, used: UsageDay | None, now: datetime) -> None:
         """Raises QuotaExceeded when a day is used up."""
@@ -79,9 +79,9 @@ class Quota:
         """What is true of a row that has room for one more job."""
         yield true()
         if self.jobs_per_day:
-            yield _c(UsageDay.jobs) < self.jobs_per_day
+            yield column(UsageDay.jobs) < self.jobs_per_day
         if self.usd_per_day:
-            yield _c(UsageDay.cost_usd) < self.usd_per_day
+            yield column(UsageDay.cost_usd) < self.usd_per_day
 
 
 NO_QUOTA = Quota()
@@ -100,8 +100,3 @@ def usage_key(client: str | None, moment: datetime) -> tuple[str | None, date]:
 
 def _day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
-
-
-def _c(attribute: Any) -> Any:
-    """A mapped attribute as the column it is: SQLModel types it as the value it holds."""
-    return attribute

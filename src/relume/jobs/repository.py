@@ -41,6 +41,7 @@ from relume.jobs.models import (
     JobStatus,
     UsageDay,
     WebhookDelivery,
+    column,
 )
 from relume.jobs.quotas import NO_QUOTA, Quota, usage_key
 from relume.jobs.unbroken import unbroken
@@ -130,13 +131,13 @@ class JobRepository:
         return await self._database.read(lambda session: session.get(IdempotencyKey, (scope, key)))
 
     async def attempts(self, job_id: UUID) -> list[AttemptRow]:
-        query = select(AttemptRow).where(_c(AttemptRow.job_id) == job_id).order_by(_c(AttemptRow.id))
+        query = select(AttemptRow).where(column(AttemptRow.job_id) == job_id).order_by(column(AttemptRow.id))
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
     async def attempt_counts(self, job_ids: Sequence[UUID]) -> dict[UUID, int]:
         """How many attempts each of these jobs has made; those without any are left out."""
-        job_id = _c(AttemptRow.job_id)
+        job_id = column(AttemptRow.job_id)
         query = select(job_id, func.count()).where(job_id.in_(job_ids)).group_by(job_id)
         async with self._database.reading() as session:
             return {row[0]: row[1] for row in (await session.execute(query)).all()}
@@ -145,18 +146,18 @@ class JobRepository:
         self, status: JobStatus | None, *, limit: int, offset: int, client: str | None = None
     ) -> tuple[int, list[Job]]:
         """How many jobs there are (in one state, of one client), and a page of them, the newest first."""
-        chosen = [] if status is None else [_c(Job.status) == status]
+        chosen = [] if status is None else [column(Job.status) == status]
         if client is not None:
-            chosen.append(_c(Job.client) == client)
+            chosen.append(column(Job.client) == client)
         number = select(func.count()).select_from(Job).where(*chosen)
-        newest = select(Job).where(*chosen).order_by(_c(Job.created_at).desc(), _c(Job.id).desc())
+        newest = select(Job).where(*chosen).order_by(column(Job.created_at).desc(), column(Job.id).desc())
         async with self._database.reading() as session:
             total = (await session.execute(number)).scalar_one()
             return total, list((await session.scalars(newest.limit(limit).offset(offset))).all())
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        query = select(_c(Job.status), func.count()).group_by(_c(Job.status))
+        query = select(column(Job.status), func.count()).group_by(column(Job.status))
         async with self._database.reading() as session:
             return {str(status): number for status, number in (await session.execute(query)).all()}
 
@@ -169,7 +170,10 @@ class JobRepository:
     async def due(self, now: datetime, limit: int = 1000) -> list[tuple[UUID, str]]:
         """Ids and lanes of jobs that anybody may claim now, oldest first."""
         query = (
-            select(_c(Job.id), _c(Job.lane)).where(_claimable(now)).order_by(_c(Job.created_at)).limit(limit)
+            select(column(Job.id), column(Job.lane))
+            .where(_claimable(now))
+            .order_by(column(Job.created_at))
+            .limit(limit)
         )
         async with self._database.reading() as session:
             return [(job_id, lane) for job_id, lane in (await session.execute(query)).all()]
@@ -182,12 +186,12 @@ class JobRepository:
     async def backlogs(self, now: datetime, late: datetime) -> list[Backlog]:
         """What waits in each lane. `late`: an id that was handed to the queue before then may be lost."""
         columns = (
-            _c(Job.lane),
+            column(Job.lane),
             func.count(),
             func.coalesce(func.sum(case((_fresh(), 1), else_=0)), 0),
             func.coalesce(func.sum(case((_late(late), 1), else_=0)), 0),
         )
-        query = select(*columns).where(_claimable(now)).group_by(_c(Job.lane))
+        query = select(*columns).where(_claimable(now)).group_by(column(Job.lane))
         async with self._database.reading() as session:
             return [Backlog(*row) for row in (await session.execute(query)).all()]
 
@@ -197,13 +201,13 @@ class JobRepository:
         Many processes may ask at once: each id goes to one of them.
         """
         due = (
-            select(_c(Job.id))
-            .where(_c(Job.lane) == lane, _claimable(now), or_(_fresh(), _late(late)))
-            .order_by(case((_fresh(), 0), else_=1), _c(Job.created_at))
+            select(column(Job.id))
+            .where(column(Job.lane) == lane, _claimable(now), or_(_fresh(), _late(late)))
+            .order_by(case((_fresh(), 0), else_=1), column(Job.created_at))
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        mark = update(Job).where(_c(Job.id).in_(due)).values(enqueued_at=now).returning(_c(Job.id))
+        mark = update(Job).where(column(Job.id).in_(due)).values(enqueued_at=now).returning(column(Job.id))
         async with self._database.transaction() as session:
             return list((await session.scalars(mark)).all())
 
@@ -312,7 +316,7 @@ class JobRepository:
 
     async def cancel_queued(self, job_id: UUID, delivery: WebhookDelivery | None, **values: Any) -> bool:
         """End a job that nobody has claimed yet. Whether it was so."""
-        waiting = (_c(Job.id) == job_id, _c(Job.status) == JobStatus.QUEUED)
+        waiting = (column(Job.id) == job_id, column(Job.status) == JobStatus.QUEUED)
         ended = update(Job).where(*waiting).values(**values).execution_options(**_PLAIN)
         delivery_values = _values(delivery) if delivery else None
 
@@ -326,7 +330,7 @@ class JobRepository:
 
     async def request_cancel(self, job_id: UUID) -> bool:
         """Ask the worker of a running job to stop. Whether it was running."""
-        running = (_c(Job.id) == job_id, _c(Job.status) == JobStatus.RUNNING)
+        running = (column(Job.id) == job_id, column(Job.status) == JobStatus.RUNNING)
         asked = update(Job).where(*running).values(cancel_requested=True).execution_options(**_PLAIN)
         return await self._database.write(lambda session: _rows(session.execute(asked)) == 1, str(job_id))
 
@@ -350,50 +354,56 @@ class JobRepository:
     async def mark_files_deleted(self, job_ids: Sequence[UUID], now: datetime) -> None:
         values = {"files_deleted_at": now, "input_key": None, "staged_key": None}
         async with self._database.transaction() as session:
-            await session.execute(update(Job).where(_c(Job.id).in_(job_ids)).values(**values))
+            await session.execute(update(Job).where(column(Job.id).in_(job_ids)).values(**values))
 
     async def get_many(self, job_ids: Sequence[UUID]) -> list[Job]:
         """Those of these jobs that exist."""
         async with self._database.reading() as session:
-            return list((await session.scalars(select(Job).where(_c(Job.id).in_(job_ids)))).all())
+            return list((await session.scalars(select(Job).where(column(Job.id).in_(job_ids)))).all())
 
     async def delete_ended_before(self, moment: datetime, limit: int = 500) -> int:
         """Delete up to `limit` ended jobs that came before `moment`, with what belongs to them. Returns how many."""
-        old = select(_c(Job.id)).where(_c(Job.created_at) < moment, _c(Job.status).in_(_ENDED)).limit(limit)
+        old = (
+            select(column(Job.id))
+            .where(column(Job.created_at) < moment, column(Job.status).in_(_ENDED))
+            .limit(limit)
+        )
         async with self._database.transaction() as session:
-            return _rows(await session.execute(delete(Job).where(_c(Job.id).in_(old))))
+            return _rows(await session.execute(delete(Job).where(column(Job.id).in_(old))))
 
     async def delete_empty_batches_before(self, moment: datetime) -> int:
         """Delete batches that came before `moment` and have no job any more. Returns how many."""
-        is_empty = ~select(Job).where(_c(Job.batch_id) == _c(Batch.id)).exists()
+        is_empty = ~select(Job).where(column(Job.batch_id) == column(Batch.id)).exists()
         async with self._database.transaction() as session:
-            return _rows(await session.execute(delete(Batch).where(_c(Batch.created_at) < moment, is_empty)))
+            return _rows(
+                await session.execute(delete(Batch).where(column(Batch.created_at) < moment, is_empty))
+            )
 
     async def delete_keys_before(self, moment: datetime) -> int:
         """Forget idempotency keys of earlier than `moment`. Returns how many."""
-        query = delete(IdempotencyKey).where(_c(IdempotencyKey.created_at) < moment)
+        query = delete(IdempotencyKey).where(column(IdempotencyKey.created_at) < moment)
         async with self._database.transaction() as session:
             return _rows(await session.execute(query))
 
     async def delete_usage_before(self, day: date) -> int:
         """Forget who used how much on earlier days. Returns how many rows."""
         async with self._database.transaction() as session:
-            return _rows(await session.execute(delete(UsageDay).where(_c(UsageDay.day) < day)))
+            return _rows(await session.execute(delete(UsageDay).where(column(UsageDay.day) < day)))
 
     # Webhooks
 
     async def due_deliveries(self, now: datetime, lease: timedelta, limit: int = 20) -> list[WebhookDelivery]:
         """Deliveries to try now. Each is put off by `lease`, so that no other process sends it meanwhile."""
-        due = select(_c(WebhookDelivery.id)).where(
-            _c(WebhookDelivery.delivered_at).is_(None),
-            _c(WebhookDelivery.given_up_at).is_(None),
-            _c(WebhookDelivery.next_try_at) <= now,
+        due = select(column(WebhookDelivery.id)).where(
+            column(WebhookDelivery.delivered_at).is_(None),
+            column(WebhookDelivery.given_up_at).is_(None),
+            column(WebhookDelivery.next_try_at) <= now,
         )
         claim = (
             update(WebhookDelivery)
             .where(
-                _c(WebhookDelivery.id).in_(due.limit(limit).with_for_update(skip_locked=True)),
-                _c(WebhookDelivery.next_try_at) <= now,
+                column(WebhookDelivery.id).in_(due.limit(limit).with_for_update(skip_locked=True)),
+                column(WebhookDelivery.next_try_at) <= now,
             )
             .values(next_try_at=now + lease, tries=WebhookDelivery.tries + 1)
             .returning(WebhookDelivery)
@@ -403,51 +413,48 @@ class JobRepository:
 
     async def update_delivery(self, delivery_id: UUID, **values: Any) -> None:
         async with self._database.transaction() as session:
-            query = update(WebhookDelivery).where(_c(WebhookDelivery.id) == delivery_id)
+            query = update(WebhookDelivery).where(column(WebhookDelivery.id) == delivery_id)
             await session.execute(query.values(**values))
 
     async def deliveries(self, job_id: UUID) -> list[WebhookDelivery]:
-        query = select(WebhookDelivery).where(_c(WebhookDelivery.job_id) == job_id)
+        query = select(WebhookDelivery).where(column(WebhookDelivery.job_id) == job_id)
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
 
 def staged_query() -> Select[Any]:
     """Jobs that have ended, and only they, have such a key. Served by an index that holds nothing else."""
-    return select(Job).where(_c(Job.staged_key).is_not(None))
+    return select(Job).where(column(Job.staged_key).is_not(None))
 
 
 def expired_query(now: datetime) -> Select[Any]:
     """A job gets that time when it ends. Served by an index of those whose files are still there."""
-    return select(Job).where(_c(Job.files_expire_at) <= now, _c(Job.files_deleted_at).is_(None))
-
-
-def _c(attribute: Any) -> Any:
-    """A mapped attribute as the column it is: SQLModel types it as the value it holds."""
-    return attribute
+    return select(Job).where(column(Job.files_expire_at) <= now, column(Job.files_deleted_at).is_(None))
 
 
 def _claimable(now: Any) -> Any:
-    waiting = and_(_c(Job.status) == JobStatus.QUEUED, _c(Job.available_at) <= now)
-    abandoned = and_(_c(Job.status) == JobStatus.RUNNING, _c(Job.lease_until) < now)
+    waiting = and_(column(Job.status) == JobStatus.QUEUED, column(Job.available_at) <= now)
+    abandoned = and_(column(Job.status) == JobStatus.RUNNING, column(Job.lease_until) < now)
     return or_(waiting, abandoned)
 
 
 def _fresh() -> Any:
     """Of claimable jobs: not handed to the queue since it became due."""
-    handed = _c(Job.enqueued_at)
-    return or_(handed.is_(None), and_(_c(Job.status) == JobStatus.RUNNING, handed <= _c(Job.lease_until)))
+    handed = column(Job.enqueued_at)
+    return or_(
+        handed.is_(None), and_(column(Job.status) == JobStatus.RUNNING, handed <= column(Job.lease_until))
+    )
 
 
 def _late(moment: datetime) -> Any:
-    return and_(not_(_fresh()), _c(Job.enqueued_at) < moment)
+    return and_(not_(_fresh()), column(Job.enqueued_at) < moment)
 
 
 def _owned(job: Job) -> tuple[Any, ...]:
     return (
-        _c(Job.id) == job.id,
-        _c(Job.status) == JobStatus.RUNNING,
-        _c(Job.lease_token) == job.lease_token,
+        column(Job.id) == job.id,
+        column(Job.status) == JobStatus.RUNNING,
+        column(Job.lease_token) == job.lease_token,
     )
 
 
@@ -482,24 +489,24 @@ _LEASED = (
 )
 _NOW: Any = bindparam("now", type_=_jobs.available_at.type)
 
-_JOB = select(Job).where(_c(Job.id) == bindparam("id"))
+_JOB = select(Job).where(column(Job.id) == bindparam("id"))
 _ADD_JOB, _ADD_KEY = insert(_table(Job)), insert(_table(IdempotencyKey))
 _ADD_DELIVERY = insert(_table(WebhookDelivery))
 _SAME_RESULT = (
     select(Job)
     .where(
-        _c(Job.cache_key) == bindparam("key"),
-        _c(Job.status) == JobStatus.SUCCEEDED,
-        _c(Job.outcome).in_(("restored", "unchanged")),
-        _c(Job.files_deleted_at).is_(None),
-        _c(Job.staged_key).is_(None),
+        column(Job.cache_key) == bindparam("key"),
+        column(Job.status) == JobStatus.SUCCEEDED,
+        column(Job.outcome).in_(("restored", "unchanged")),
+        column(Job.files_deleted_at).is_(None),
+        column(Job.staged_key).is_(None),
     )
-    .order_by(_c(Job.finished_at).desc())
+    .order_by(column(Job.finished_at).desc())
     .limit(1)
 )
 _CLAIM = (
     update(Job)
-    .where(_c(Job.id) == bindparam("claimed_id"), _claimable(_NOW))
+    .where(column(Job.id) == bindparam("claimed_id"), _claimable(_NOW))
     .values(
         status=JobStatus.RUNNING,
         lease_token=bindparam("token"),

@@ -14,7 +14,7 @@ from relume.errors import InternalError, RelumeError
 from relume.http.contracts.mobile_docs import STATUSES
 from relume.http.problems import of_fault
 from relume.imaging.photo import ImageFormat
-from relume.jobs.models import Job
+from relume.jobs.models import Job, worked_last
 
 SOURCES = {"cog": "local", "generic": "mock"}
 """Providers that contract B has no word of its own for: a model of one's own, and a dummy."""
@@ -74,8 +74,6 @@ def error_of(job: Job) -> RelumeError:
 
 
 def _source(job: Job) -> str:
-    """Who did the work: the provider of the last step that changed something."""
-    parts = job.report or []
-    worked = [part for part in parts if part["changed"]] or parts
-    name = str(worked[-1]["provider"])
+    """Who did the work, in contract B's words."""
+    name = str(worked_last(job.report))
     return SOURCES.get(name, name)
