@@ -126,6 +126,7 @@ class Engine:
         webhook_url: str | None = None,
         work_seconds: float | None = None,
         client: str | None = None,
+        filename: str | None = None,
     ) -> Job:
         if url is None and data is None:
             data = photos.encoded("PNG")
@@ -137,6 +138,7 @@ class Engine:
                 lane="local",
                 data=data,
                 source_url=url,
+                filename=filename,
                 idempotency_key=key,
                 webhook_url=webhook_url,
                 work_seconds=work_seconds,
