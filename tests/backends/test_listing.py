@@ -29,7 +29,7 @@ async def added(engine: Engine, **values: Any) -> UUID:
     engine.clock.forward(seconds=1)
     now = engine.clock.now()
     shown = values.get("original_filename") or (values.get("parameters") or {}).get("prompt")
-    told = {
+    told: dict[str, Any] = {
         "id": uuid4(),
         "contract": "v1",
         "model_id": "restoration/gfpgans-1.4",
@@ -137,7 +137,7 @@ async def test_each_waiting_job_knows_its_place(engine: Engine, database: Databa
     now = engine.clock.now()
     batch = Batch(id=uuid4(), contract="enhance", created_at=now)
     await batches.add(batch, [])
-    same = {"batch_id": batch.id, "created_at": now + timedelta(seconds=1)}
+    same: dict[str, Any] = {"batch_id": batch.id, "created_at": now + timedelta(seconds=1)}
     inside = [await added(engine, batch_index=index, **same) for index in range(3)]
     last = await added(engine)
 

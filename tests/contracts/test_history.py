@@ -249,6 +249,27 @@ async def test_a_drawn_picture_goes_with_its_metadata(start: Start) -> None:
         assert (await listed(client, search="lake"))[0]["prompt"] == "A Lake"
 
 
+async def test_a_text_is_a_result_too(start: Start) -> None:
+    async with start(
+        provider="mock",
+        replicate_api_token="mock_token_for_demo",
+        replicate_mock_failure_rate=0,
+        replicate_mock_delay_min=0,
+        replicate_mock_delay_max=0,
+    ) as client:
+        told = (await client.http.post("/api/huggingface/text-generation", json={"prompt": "Ways"})).json()
+        (entry,) = await listed(client, kind="text", search="WAYS")
+        assert (entry["id"], entry["files"]) == (told["job_id"], "kept")
+        assert not {"width", "original_url", "thumbnail_url"} & entry.keys()
+        name = entry["result_url"].rpartition("/")[2]
+        archive, manifest = unpacked(await client.http.post("/results/zip", json={"name": [name]}))
+        assert archive.read(manifest[0]["name"]).decode() == told["text"]
+        problem(await client.http.get(f"/results/{told['job_id']}/thumbnail"), 409, "conflict")
+        await client.http.delete(f"/api/v1/jobs/{told['job_id']}/files")
+        problem(await client.http.get(entry["result_url"]), 410, "expired")
+        assert (await client.services.jobs.get(UUID(told["job_id"]))).result_text is None
+
+
 # Many results at once
 
 
@@ -306,7 +327,8 @@ async def test_a_zip_of_nothing_is_an_error(client: Client) -> None:
     many = [f"{number}.jpg" for number in range(501)]
     assert "1 to 500" in problem(await asked(*many), 400, "invalid_parameter")
     problem(await client.http.post("/results/zip", content=b"{"), 400, "invalid_input")
-    for body in ([], {"name": "a.jpg"}, {"name": [1]}, {}):
+    bodies: list[Any] = [[], {"name": "a.jpg"}, {"name": [1]}, {}]
+    for body in bodies:
         problem(await client.http.post("/results/zip", json=body), 400, "invalid_parameter")
     long = await client.http.post("/results/zip", content=b"name=" + b"x" * 70_000, headers=FORM)
     assert "too long" in problem(long, 400, "invalid_input")
