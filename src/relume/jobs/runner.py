@@ -42,7 +42,7 @@ from relume.jobs.repository import JobRepository
 from relume.jobs.service import CANCELLED_DETAIL
 from relume.pipeline import Pipeline, Restored, Written
 from relume.ports import NO_METERS, Clock, Events, Fetcher, JobEvent, Meters, RunContext, Store
-from relume.recipes import build
+from relume.recipes import Recipe, build
 from relume.telemetry import logger
 
 log = logger(__name__)
@@ -156,7 +156,7 @@ class Runner:
             raise JobCancelled(CANCELLED_DETAIL)
         if job.runs > MAX_RUNS:
             raise JobInterrupted("This photo could not be processed: the service was interrupted each time.")
-        recipe = build(job.model_id, strength=job.strength, scale=job.scale, parameters=job.parameters)
+        recipe = recipe_of(job)
         if not recipe.needs_photo:
             return _done(await self._pipeline.generate(recipe, context))
         data = await self._input(job, context)
@@ -266,6 +266,17 @@ class Runner:
             log.warning(
                 "restore.failed", job_id=str(job.id), error_class=type(error).__name__, cause=_causes(error)
             )
+
+
+def recipe_of(job: Job) -> Recipe:
+    """What a job is to do, from its row."""
+    return build(
+        job.model_id,
+        strength=job.strength,
+        scale=job.scale,
+        parameters=job.parameters,
+        local_only=job.local_only,
+    )
 
 
 def _done(made: Restored | Written, cache_key: str | None = None) -> _Done:

@@ -56,7 +56,7 @@ class Submission:
 
     def digest(self) -> str:
         """Names the request: equal for a repetition, different for any change in what is asked."""
-        parts = (
+        parts = [
             self.contract,
             self.recipe.model_id,
             repr(self.recipe.strength),
@@ -65,7 +65,9 @@ class Submission:
             self.webhook_url or "",
             json.dumps(self.parameters, sort_keys=True),
             hashlib.sha256(self.data or b"").hexdigest(),
-        )
+        ]
+        if self.recipe.local_only:  # Left out otherwise: keys of an earlier version are still remembered.
+            parts.append("local_only")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -246,6 +248,7 @@ class JobService:
             strength=submission.recipe.strength,
             scale=submission.recipe.scale,
             parameters=submission.parameters,
+            local_only=submission.recipe.local_only,
             source_url=submission.source_url,
             lane=submission.lane,
             webhook_url=submission.webhook_url,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relume.builtin.cartoon import STYLES
-from relume.errors import SettingsError
+from relume.errors import NoProvider, SettingsError
 from relume.ports import Provider
 from relume.providers.builtin import BuiltinProvider
 from relume.providers.chain import Breakers, Chain, Patience
@@ -81,6 +81,8 @@ class Catalog:
         allowed = self.providers
         if recipe.providers is not None:
             allowed = [provider for name, provider in self._providers.items() if name in recipe.providers]
+        if recipe.local_only:
+            allowed = [provider for provider in allowed if provider.is_local]
         return self._chain(allowed, {} if self._only else self._order)
 
     @property
@@ -115,6 +117,15 @@ class Catalog:
         return list(
             dict.fromkeys(provider.name for task in recipe.tasks for provider in chain.candidates(task))
         )
+
+    def check_local(self, recipe: Recipe) -> None:
+        """Raises NoProvider for work that is to stay on this machine where nothing here could do all of it."""
+        chain = self.chain(recipe)
+        if recipe.local_only and not all(chain.candidates(task) for task in recipe.tasks):
+            raise NoProvider(
+                "This was to stay on this machine (local_only), and nothing here can do it: "
+                "no local model is configured for it."
+            )
 
     def estimate_usd(self, recipe: Recipe) -> float:
         """What a job of a recipe usually costs with the providers that come first."""
