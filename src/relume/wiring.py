@@ -172,7 +172,11 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         log.warning("database.one_machine_only")
     links = _links(settings)
     catalog = Catalog(settings, Breakers(links.news))
-    pipeline = Pipeline(catalog.chain, memory_bytes=int(settings.photo_memory_mb * MEGABYTE))
+    pipeline = Pipeline(
+        catalog.chain,
+        memory_bytes=int(settings.photo_memory_mb * MEGABYTE),
+        keep_unmixed=settings.keep_unmixed,
+    )
     database = Database(database_url(settings))
     meters = MemoryMeters()
     catalog.breakers.on_open = lambda provider, task: meters.count(
@@ -407,6 +411,7 @@ def _cache(
         repository,
         store,
         lambda recipe: " ".join((__version__, *catalog.served_by(recipe), hosts, catalog.fingerprint)),
+        keep_unmixed=settings.keep_unmixed,
     )
 
 

@@ -29,7 +29,7 @@ def double() -> Iterator[ReplicateDouble]:
 @pytest.fixture
 async def hosted(start: Start, double: ReplicateDouble) -> AsyncIterator[Client]:
     """A service whose first choice for everything is Replicate."""
-    async with start(replicate_api_token="r8_test_token", replicate_base_url=double.url) as client:  # noqa: S106
+    async with start(replicate_api_token="r8_test_token", replicate_base_url=double.url) as client:
         yield client
 
 
@@ -114,7 +114,7 @@ async def test_where_nothing_is_hosted_one_result_serves_both(client: Client) ->
 
 
 async def test_what_nothing_here_can_do_is_refused_at_once(start: Start) -> None:
-    async with start(provider="replicate", replicate_api_token="r8_test") as client:  # noqa: S106
+    async with start(provider="replicate", replicate_api_token="r8_test") as client:
         assert "stay on this machine" in problem(
             await client.restore(PHOTO, local_only="true"), 503, "no_provider"
         )

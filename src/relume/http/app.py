@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from relume import __version__
-from relume.http import dashboard, files, health, metrics, operations, problems, schema
+from relume.http import dashboard, files, health, metrics, operations, problems, rendering, schema
 from relume.http.contracts import enhance, generate, mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
 from relume.http.lookout import Lookout
@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(v1.router(services, gate))
     app.include_router(generate.router(services, gate))
     app.include_router(generate.media_router(services))
+    app.include_router(rendering.router(services, gate))
     app.include_router(files.router(services.jobs, settings))
     app.include_router(operations.router(services, gate))
     app.include_router(health.router(services, gate, lookout))

@@ -352,7 +352,7 @@ class JobRepository:
             return list((await session.scalars(expired_query(now).limit(limit))).all())
 
     async def mark_files_deleted(self, job_ids: Sequence[UUID], now: datetime) -> None:
-        values = {"files_deleted_at": now, "input_key": None, "staged_key": None}
+        values = {"files_deleted_at": now, "input_key": None, "staged_key": None, "unmixed_key": None}
         async with self._database.transaction() as session:
             await session.execute(update(Job).where(column(Job.id).in_(job_ids)).values(**values))
 

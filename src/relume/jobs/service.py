@@ -35,7 +35,7 @@ CANCELLED_DETAIL = "The job was cancelled."
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a contract has made of a client's request.
+    """What a client's request has been made into.
 
     Either `data` or `source_url` is set, or neither where the recipe needs no photo.
     """
@@ -45,6 +45,8 @@ class Submission:
     lane: str
     data: bytes | None = None
     source_url: str | None = None
+    render_of: Job | None = None
+    """In place of both: whose restoration is to be mixed over its original at another strength."""
     parameters: dict[str, Any] | None = None
     formats: frozenset[ImageFormat] | None = None
     """What `data` may be; None for the formats of contract D."""
@@ -68,6 +70,8 @@ class Submission:
         ]
         if self.recipe.local_only:  # Left out otherwise: keys of an earlier version are still remembered.
             parts.append("local_only")
+        if self.render_of is not None:
+            parts.append(f"render_of={self.render_of.id}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -115,6 +119,8 @@ class JobService:
         job = self._new_job(submission)
         if submission.data is not None:
             await self._keep_input(job, submission.data, submission.formats)
+        if submission.render_of is not None:
+            await self._copy_input(job, submission.render_of)
         try:
             await self.repository.add(job, self._key(submission, job))
         except (KeyTaken, QuotaExceeded) as error:
@@ -265,6 +271,18 @@ class JobService:
         job.input_format = info.format
         job.input_width, job.input_height = info.width, info.height
         job.input_bytes = len(data)
+        await self._store.put(job.input_key, data)
+
+    async def _copy_input(self, job: Job, origin: Job) -> None:
+        """A rendering has an original of its own. Raises Expired."""
+        try:
+            data = await self._store.get(str(origin.input_key))
+        except NotFound as error:
+            raise Expired("The original of this job was deleted after its time.") from error
+        job.render_of, job.original_filename = origin.id, origin.original_filename
+        job.input_key = upload_key(job.id, ImageFormat(str(origin.input_format)))
+        job.input_format, job.input_bytes = origin.input_format, origin.input_bytes
+        job.input_width, job.input_height = origin.input_width, origin.input_height
         await self._store.put(job.input_key, data)
 
     def _key(self, submission: Submission, job: Job) -> IdempotencyKey | None:
