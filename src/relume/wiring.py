@@ -29,6 +29,7 @@ from relume.jobs.janitor import Janitor
 from relume.jobs.keys import KeyRing
 from relume.jobs.pulse import Pulse
 from relume.jobs.quotas import Quota
+from relume.jobs.recent import RecentFigures
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
@@ -97,6 +98,7 @@ class Services:
     webhooks: WebhookSender | None
     limits: Limits
     figures: Figures
+    recent: RecentFigures
     meters: MemoryMeters
     pulse: Pulse
     celery: Celery | None = None
@@ -252,6 +254,7 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         webhooks=_webhooks(settings, repository, policy, clock, meters),
         limits=limits,
         figures=figures,
+        recent=RecentFigures(database),
         meters=meters,
         pulse=Pulse(
             figures,

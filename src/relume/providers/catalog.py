@@ -127,6 +127,11 @@ class Catalog:
                 "no local model is configured for it."
             )
 
+    def first_choices(self, recipe: Recipe) -> list[Provider]:
+        """Who does each task of a recipe if all goes well; shorter than its tasks where one has nobody."""
+        chain = self.chain(recipe)
+        return [provider for task in recipe.tasks for provider in chain.candidates(task)[:1]]
+
     def estimate_usd(self, recipe: Recipe) -> float:
         """What a job of a recipe usually costs with the providers that come first."""
         chain = self.chain(recipe)
@@ -134,9 +139,7 @@ class Catalog:
 
     def lane(self, recipe: Recipe) -> str:
         """`local` when the first choice for any task keeps this machine's device busy, else `hosted`."""
-        chain = self.chain(recipe)
-        first = [provider for task in recipe.tasks for provider in chain.candidates(task)[:1]]
-        return "local" if any(provider.needs_device for provider in first) else "hosted"
+        return "local" if any(one.needs_device for one in self.first_choices(recipe)) else "hosted"
 
 
 def _is_mock_mode(settings: Settings) -> bool:
