@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from relume.errors import ProviderUnavailable
 from relume.imaging.photo import Photo
 from relume.jobs.models import AttemptRow, JobStatus, UsageDay
 from relume.jobs.recent import (
+    ENDED,
     RecentFigures,
     Tried,
     Usage,
@@ -32,7 +34,7 @@ def recent(database: Database) -> RecentFigures:
     return RecentFigures(database)
 
 
-async def attempt(engine: Engine, provider: str, at: datetime, seconds: float, **more: object) -> None:
+async def attempt(engine: Engine, provider: str, at: datetime, seconds: float, **more: Any) -> None:
     job = await engine.submit()
     row = AttemptRow(
         job_id=job.id, run=1, task="upscale", provider=provider, started_at=at, seconds=seconds, **more
@@ -66,7 +68,7 @@ async def test_ends_by_hour_and_the_last_failures(engine: Engine, recent: Recent
     await engine.service.cancel(cancelled.id)
     await engine.submit()
     hours = await recent.ended_by_hour(first, 3)
-    assert [[hour[status] for status in ("succeeded", "failed", "cancelled")] for hour in hours] == [
+    assert [[hour[status] for status in ENDED] for hour in hours] == [
         [0, 0, 0],
         [1, 0, 0],
         [0, 2, 1],

@@ -62,7 +62,12 @@ async def test_the_overview_tells_what_happened(client: Client) -> None:
 
 async def test_what_waits_is_told_with_its_age(client: Client) -> None:
     now = datetime.now(UTC)
-    values = {"contract": "v1", "model_id": "restoration/gfpgans-1.4", "strength": 1.0, "scale": 1}
+    values: dict[str, Any] = {
+        "contract": "v1",
+        "model_id": "restoration/gfpgans-1.4",
+        "strength": 1.0,
+        "scale": 1,
+    }
     job = Job(
         id=uuid4(),
         lane="local",
