@@ -1,0 +1,45 @@
+// What the viewer shows: one restored photo, as Start's cards and the rows of History give it.
+
+import { resultPath } from './api.js';
+
+/**
+ * @typedef {object} ViewerItem
+ * @property {string} name            of the photo, as the person knows it
+ * @property {string} jobId           of the job that made the result
+ * @property {string} resultUrl       where the result lies, as the API tells; `resultPath` of this page does as well
+ * @property {File | null} [file]     the original, as long as this tab has it
+ * @property {string | null} [originalUrl]  where the server has the original; null: nowhere; left out: beside the result
+ * @property {number} [strength]      0.1 to 1.0, with which the result was made
+ * @property {string | null} [expiresAt]  ISO 8601, when the files are deleted
+ * @property {string} [downloadName]
+ * @property {string} [sourceJobId]   of the job that this one was mixed anew from
+ */
+
+const ORIGINAL_SIDE = 2048; // pixels: no more is sent of an original that only lies under the result
+
+/** An item with all that can be told from what was given, and a `key` that stays when its result is replaced. */
+export function itemOf(given) {
+  const path = resultPath(given.resultUrl ?? given.resultPath);
+  return {
+    file: null,
+    expiresAt: null,
+    ...given,
+    // Getters of a class are not copied by spreading.
+    name: given.name,
+    downloadName: given.downloadName,
+    path,
+    strength: given.strength ?? given.options?.strength ?? null,
+    sourceJobId: given.sourceJobId ?? given.jobId,
+    originalUrl: given.originalUrl === undefined ? besideResult(path) : given.originalUrl,
+    given,
+  };
+}
+
+/** The same photo with another result. */
+export const remade = (item, { jobId, resultUrl, strength }) =>
+  Object.assign(itemOf({ ...item, jobId, resultUrl, strength, expiresAt: null }), { given: item.given });
+
+function besideResult(path) {
+  const [file] = path.split('?');
+  return file.startsWith('/results/') ? `${file}/original?size=${ORIGINAL_SIDE}` : null;
+}
