@@ -1,25 +1,31 @@
 // The large view: fit to the window or one pixel to one pixel, with the same slider.
 
-import { t } from './i18n.js';
+import { loadStyle, loadTemplate } from './assets.js';
+import { onLanguageChange, t, translate } from './i18n.js';
 import { makeSlider } from './slider.js';
+
+await loadStyle('styles/viewer.css');
+document.body.append(await loadTemplate('views/viewer.html'));
 
 const dialog = document.getElementById('viewer');
 const part = (name) => dialog.querySelector(`[data-part=${name}]`);
 
 let viewer = null;
 
-/** The one viewer of the page. `photosDone`: () => the photos with a result, in the page's order. */
-export function viewerOf(photosDone) {
-  return (viewer ??= new Viewer(photosDone));
+/** Opens the one viewer of the page. `siblings`: the photos to turn to, `photo` among them. */
+export function openViewer(photo, siblings) {
+  viewer ??= new Viewer();
+  viewer.open(photo, siblings);
 }
 
 class Viewer {
   #photo = null;
   #slider = null;
   #originalUrl = null;
+  #siblings = [];
 
-  constructor(photosDone) {
-    this.photosDone = photosDone;
+  constructor() {
+    onLanguageChange(() => translate(dialog));
     part('close').addEventListener('click', () => dialog.close());
     part('fit').addEventListener('click', () => this.#zoom(false));
     part('actual').addEventListener('click', () => this.#zoom(true));
@@ -29,8 +35,9 @@ class Viewer {
     enablePanning(part('scroller'));
   }
 
-  open(photo) {
+  open(photo, siblings) {
     this.#photo = photo;
+    this.#siblings = siblings;
     this.#draw();
     this.#zoom(false);
     if (!dialog.open) dialog.showModal();
@@ -42,10 +49,9 @@ class Viewer {
     part('name').textContent = name;
     part('size').textContent = '';
     Object.assign(part('download'), { href: resultPath, download: downloadName });
-    const siblings = this.photosDone();
-    const index = siblings.indexOf(this.#photo);
+    const index = this.#siblings.indexOf(this.#photo);
     part('previous').disabled = index <= 0;
-    part('next').disabled = index === siblings.length - 1;
+    part('next').disabled = index === this.#siblings.length - 1;
     this.#slider = makeSlider(part('canvas'));
     this.#drawBefore();
     this.#drawAfter();
@@ -85,9 +91,8 @@ class Viewer {
   }
 
   #turn(by) {
-    const siblings = this.photosDone();
-    const neighbour = siblings[siblings.indexOf(this.#photo) + by];
-    if (neighbour) this.open(neighbour);
+    const neighbour = this.#siblings[this.#siblings.indexOf(this.#photo) + by];
+    if (neighbour) this.open(neighbour, this.#siblings);
   }
 
   #forgetOriginal() {
