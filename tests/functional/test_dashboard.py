@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pytest
 from PIL import Image
+from playwright._impl._api_structures import RequestSizes
 from playwright.sync_api import FilePayload, Locator, Page, Response, Route, expect
 from skimage import data
+
+from tests.functional.axe import assert_accessible
 
 PATIENCE_MS = 60_000
 TIMES = "\N{MULTIPLICATION SIGN}"
 ASTRONAUT = data.astronaut()  # type: ignore[no-untyped-call]
 FIRST_LOAD_BYTES = 100_000
+"""As transferred, with headers."""
+UNPACKED_BYTES = 250_000
 TARGET_PIXELS = 44
 
 
@@ -89,8 +94,24 @@ def test_the_first_load_is_small_local_and_guarded(page: Page, live_server: Serv
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     assert all(response.url.startswith(live_server.url) for response in responses)
-    bodies = [response.body() for response in responses if response.ok and "/v1/" not in response.url]
-    assert sum(map(len, bodies)) < FIRST_LOAD_BYTES
+    files = [response for response in responses if response.ok and "/dashboard/" in response.url]
+    assert 20 < len(files) < 50
+    unpacked = sum(len(response.body()) for response in files)
+    transferred = sum(sum_of(response.request.sizes()) for response in files)
+    assert (transferred < FIRST_LOAD_BYTES, unpacked < UNPACKED_BYTES) == (True, True), (
+        transferred,
+        unpacked,
+    )
+
+
+def sum_of(sizes: RequestSizes) -> int:
+    return sizes["responseBodySize"] + sizes["responseHeadersSize"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_start_is_accessible(page: Page, live_server: Server, theme: Literal["light", "dark"]) -> None:
+    restored(page, live_server, photo())
+    assert_accessible(page, theme=theme)
 
 
 def test_photos_are_restored_and_downloaded(page: Page, live_server: Server, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-// The public API, contract D (`/v1`), as this page uses it. Nothing else in the page does HTTP.
+// The public API as this page uses it. Nothing else in the page talks to the service.
 
-const BASE = new URL('../v1/', import.meta.url);
+const SERVICE = new URL('../', import.meta.url);
 const KEY_STORED_AS = 'relume.key';
 
 /** What the API, or the way to it, answered. `code` is stable, `detail` a sentence in English. */
@@ -38,15 +38,15 @@ export class Api {
   }
 
   async models() {
-    return (await this.#json('models')).models;
+    return (await this.json('v1/models')).models;
   }
 
   job(id) {
-    return this.#json(`jobs/${id}`);
+    return this.json(`v1/jobs/${id}`);
   }
 
   cancel(id) {
-    return this.#json(`jobs/${id}`, { method: 'DELETE' });
+    return this.json(`v1/jobs/${id}`, { method: 'DELETE' });
   }
 
   /** Sends one photo. Resolves to `{job_id, status}`. The same idempotency key never makes two jobs. */
@@ -56,7 +56,7 @@ export class Api {
 
   /** Yields `{event, data}` until the server ends the stream. */
   async *events(id, signal) {
-    const response = await this.#fetch(`jobs/${id}/events`, {
+    const response = await this.response(`v1/jobs/${id}/events`, {
       signal,
       headers: { Accept: 'text/event-stream' },
     });
@@ -64,18 +64,22 @@ export class Api {
     yield* serverSentEvents(reader);
   }
 
-  async #json(path, init) {
-    const response = await this.#fetch(path, init);
+  /**
+   * What the service answers to `path` (relative to the service, such as `v1/models`).
+   * `init` is that of fetch; a `body` that is a plain object is sent as JSON. Throws ApiError.
+   */
+  async json(path, init) {
+    const response = await this.response(path, init);
     if (response.status === 204) return null;
     return response.json().catch(() => {
       throw connectionLost(); // The body was cut off on its way.
     });
   }
 
-  #fetch(path, init = {}) {
+  /** The Response itself, for headers, blobs and streams. Throws ApiError unless it is a success. */
+  response(path, init = {}) {
     return this.#withKey(async (key) => {
-      const headers = { ...init.headers, ...(key && { 'X-API-KEY': key }) };
-      const response = await fetch(new URL(path, BASE), { ...init, headers }).catch((error) => {
+      const response = await fetch(new URL(path, SERVICE), requestOf(init, key)).catch((error) => {
         throw error.name === 'AbortError' ? error : connectionLost();
       });
       if (!response.ok) throw problem(response.status, response.headers, await response.text());
@@ -106,11 +110,21 @@ export class Api {
   }
 }
 
+function requestOf(init, key) {
+  const isJson = init.body?.constructor === Object;
+  const headers = {
+    ...(isJson && { 'Content-Type': 'application/json' }),
+    ...init.headers,
+    ...(key && { 'X-API-KEY': key }),
+  };
+  return { ...init, headers, ...(isJson && { body: JSON.stringify(init.body) }) };
+}
+
 /** XMLHttpRequest, because fetch tells nothing about the progress of an upload. */
 function upload(form, { key, idempotencyKey, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', new URL('restore', BASE));
+    request.open('POST', new URL('v1/restore', SERVICE));
     request.setRequestHeader('Idempotency-Key', idempotencyKey);
     if (key) request.setRequestHeader('X-API-KEY', key);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);

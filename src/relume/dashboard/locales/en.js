@@ -1,9 +1,25 @@
 export default {
+  // The page around the views
   "page.title": "Relume: restore old photos",
-  "page.skip": "Skip to the photos",
+  "page.skip": "Skip to the content",
+  "page.titleOf": "{view} · Relume",
   "page.language": "Language",
   "page.help": "API documentation",
   "page.fidelity": "Your originals are never changed.",
+  "nav.label": "Views",
+  "nav.start": "Start",
+  "nav.generate": "Generate",
+  "nav.history": "History",
+  "nav.operations": "Operations",
+  "theme.label": "Colours: {name}",
+  "theme.auto": "as on this device",
+  "theme.light": "light",
+  "theme.dark": "dark",
+  "view.failed": "This part of the page could not be loaded.",
+  "view.failedWhy": "The service may be away, or the connection is lost.",
+  "view.retry": "Try again",
+
+  // Start: the invitation
   "hero.title": "Old photos, seen clearly again.",
   "hero.lead": "Relume mends scratches, fading and blur, and leaves the people in them as you remember them.",
   "hero.choose": "Choose photos",
@@ -15,6 +31,8 @@ export default {
   "add.button": "Add photos",
   "add.hint": "Settings are for the photos you add next.",
   "options.title": "Settings",
+
+  // Start: options
   "strength.label": "Strength",
   "strength.light": "A light touch",
   "strength.light.meaning": "Close to the original, a little clearer",
@@ -32,6 +50,8 @@ export default {
   "size.4": "Four times as wide and as high",
   "model.label": "Model",
   "model.default": "the usual choice",
+
+  // Start: the photos
   "gallery.title": "Your photos",
   "gallery.progress": "{done} of {total} restored",
   "gallery.all.one": "The photo is restored",
@@ -86,10 +106,14 @@ export default {
   "card.original": "Original of {name}",
   "card.result": "Restored {name}",
   "card.noPreview": "The preview comes with the result",
+
+  // The slider
   "compare.label": "Compare before and after",
   "compare.value": "{before} before, {after} after",
   "compare.before": "Before",
   "compare.after": "After",
+
+  // The large view
   "viewer.title": "Large view",
   "viewer.fit": "Fit",
   "viewer.actual": "100 %",
@@ -97,18 +121,24 @@ export default {
   "viewer.previous": "Previous photo",
   "viewer.next": "Next photo",
   "viewer.close": "Close",
+
+  // The question for a key
   "key.title": "This Relume needs a key",
   "key.text": "Enter the API key you were given. It stays in this tab and is forgotten when you close it.",
   "key.wrong": "That key was not accepted. Please check it and try again.",
   "key.label": "API key",
   "key.submit": "Continue",
   "key.cancel": "Not now",
+
+  // Said to screen readers
   "announce.added.one": "{count} photo added.",
   "announce.added.other": "{count} photos added.",
   "announce.done": "{name} is restored.",
   "announce.doneMany": "{count} photos are restored.",
   "announce.failed": "{name}: {error}",
   "announce.failedMany": "{count} photos could not be restored.",
+
+  // Errors, by code
   "error.unknown": "Something went wrong. Please try again.",
   "error.too_large_here": "This file has {size}. Relume usually takes photos up to 15 MB.",
   "error.not_image": "This file is not a photo. Please choose a JPEG, PNG, WebP or HEIC.",

@@ -1,9 +1,25 @@
 export default {
+  // The page around the views
   "page.title": "Relume: phục hồi ảnh cũ",
-  "page.skip": "Đến thẳng phần ảnh",
+  "page.skip": "Đến thẳng nội dung",
+  "page.titleOf": "{view} · Relume",
   "page.language": "Ngôn ngữ",
   "page.help": "Tài liệu API",
   "page.fidelity": "Ảnh gốc của bạn luôn được giữ nguyên.",
+  "nav.label": "Các mục",
+  "nav.start": "Bắt đầu",
+  "nav.generate": "Tạo ảnh",
+  "nav.history": "Lịch sử",
+  "nav.operations": "Vận hành",
+  "theme.label": "Màu nền: {name}",
+  "theme.auto": "theo thiết bị",
+  "theme.light": "sáng",
+  "theme.dark": "tối",
+  "view.failed": "Không tải được phần này của trang.",
+  "view.failedWhy": "Máy chủ có thể đang tắt, hoặc kết nối đã mất.",
+  "view.retry": "Thử lại",
+
+  // Start: the invitation
   "hero.title": "Ảnh xưa, rõ nét trở lại.",
   "hero.lead": "Relume xóa vết xước, vết ố, làm rõ ảnh mờ và giữ nguyên gương mặt những người bạn thương nhớ.",
   "hero.choose": "Chọn ảnh",
@@ -15,6 +31,8 @@ export default {
   "add.button": "Thêm ảnh",
   "add.hint": "Thiết lập áp dụng cho những ảnh thêm sau.",
   "options.title": "Thiết lập",
+
+  // Start: options
   "strength.label": "Mức phục hồi",
   "strength.light": "Rất nhẹ",
   "strength.light.meaning": "Gần như ảnh gốc, rõ hơn một chút",
@@ -32,6 +50,8 @@ export default {
   "size.4": "Rộng và cao gấp bốn",
   "model.label": "Mô hình",
   "model.default": "mặc định",
+
+  // Start: the photos
   "gallery.title": "Ảnh của bạn",
   "gallery.progress": "Đã phục hồi {done} trên {total} ảnh",
   "gallery.all.one": "Ảnh đã được phục hồi",
@@ -86,10 +106,14 @@ export default {
   "card.original": "Ảnh gốc {name}",
   "card.result": "Ảnh đã phục hồi {name}",
   "card.noPreview": "Ảnh sẽ hiện khi có kết quả",
+
+  // The slider
   "compare.label": "So sánh trước và sau",
   "compare.value": "{before} trước, {after} sau",
   "compare.before": "Trước",
   "compare.after": "Sau",
+
+  // The large view
   "viewer.title": "Xem ảnh lớn",
   "viewer.fit": "Vừa khung",
   "viewer.actual": "100 %",
@@ -97,18 +121,24 @@ export default {
   "viewer.previous": "Ảnh trước",
   "viewer.next": "Ảnh sau",
   "viewer.close": "Đóng",
+
+  // The question for a key
   "key.title": "Relume này cần khóa",
   "key.text": "Hãy nhập khóa API bạn được cấp. Khóa chỉ nằm trong thẻ trình duyệt này và mất đi khi bạn đóng thẻ.",
   "key.wrong": "Khóa không được chấp nhận. Hãy kiểm tra và thử lại.",
   "key.label": "Khóa API",
   "key.submit": "Tiếp tục",
   "key.cancel": "Để sau",
+
+  // Said to screen readers
   "announce.added.one": "Đã thêm {count} ảnh.",
   "announce.added.other": "Đã thêm {count} ảnh.",
   "announce.done": "{name} đã được phục hồi.",
   "announce.doneMany": "{count} ảnh đã được phục hồi.",
   "announce.failed": "{name}: {error}",
   "announce.failedMany": "{count} ảnh chưa phục hồi được.",
+
+  // Errors, by code
   "error.unknown": "Đã có lỗi xảy ra. Hãy thử lại.",
   "error.too_large_here": "Tệp này nặng {size}. Relume thường nhận ảnh tối đa 15 MB.",
   "error.not_image": "Tệp này không phải là ảnh. Hãy chọn ảnh JPEG, PNG, WebP hoặc HEIC.",
