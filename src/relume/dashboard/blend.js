@@ -2,21 +2,22 @@
 //
 // A result r that was made at strength m is o + m (R - o), of the original o and the restoration R. So at any
 // strength s up to m, the photo is o + (s / m) (r - o): the result over the original, s / m opaque. The browser
-// shows that at once. Beyond m only the server can mix, because only the server has R.
+// shows that at once. Beyond m it takes R, which the server has: it is asked once for the result at full strength, from
+which every strength can be shown here. A preview differs from what is then saved by the noise of JPEG alone.
 
-import { announce } from './announce.js';
 import { ApiError } from './api.js';
 import { explain, percent, t } from './i18n.js';
 
-const DEBOUNCE_MS = 700;
+const FULL = 1;
+const DEBOUNCE_MS = 500;
 const POLL_EVERY_MS = 1500;
 
-/** How opaque the result lies over the original; null where the browser cannot know. */
-export const opacityAt = (strength, made) => (made && strength <= made + 1e-6 ? strength / made : null);
+/** How opaque the result lies over the original; null where that takes a stronger result. */
+export const opacityAt = (strength, made) => (strength <= made + 1e-6 ? Math.min(1, strength / made) : null);
 
 /** Asks for the photo at another strength and waits for it. Resolves to `{jobId, resultUrl, strength}`. */
 export async function render(api, item, strength, signal) {
-  const path = `api/v1/jobs/${item.sourceJobId}/render`;
+  const path = `api/v1/jobs/${item.jobId}/render`;
   const { job_id: jobId } = await api.json(path, { method: 'POST', body: { strength }, signal });
   const { status, result_url: resultUrl, error } = await ended(api, jobId, signal);
   if (status !== 'succeeded') throw new ApiError({ code: 'job_failed', detail: error ?? '' });
@@ -44,8 +45,8 @@ const hasEnded = ({ status }) => status === 'succeeded' || status === 'failed';
 export class Strength {
   #item = null;
   #strongest = null; // {path, strength}: what the browser mixes from
-  #made = new Map(); // strength → {jobId, resultUrl, strength} that the server has mixed
-  #asked = null; // AbortController of what the server is asked for
+  #made = new Map(); // strength → {jobId, resultUrl, strength, path} that the server has made
+  #asks = new AbortController(); // ended when the photo is left
   #timer = null;
 
   /** @param does {pathOf(resultUrl), saved(made)}: the person wants that result from now on */
@@ -63,115 +64,106 @@ export class Strength {
     return Number(this.range.value);
   }
 
-  /** Another photo: nothing is offered until it is known what there is to mix. */
+  /** Another photo, or none: nothing is offered until it is known what there is to mix. */
   leave() {
-    this.#stop();
-    this.#item = null;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#asks.abort();
     this.#made.clear();
-    this.range.disabled = true;
-    this.section.hidden = true;
+    this.#item = null;
+    this.range.disabled = this.section.inert = true;
   }
 
-  /** `canMix`: whether there is an original, and whether the result differs from it. */
-  offer(item, { canMix }) {
+  /** `item.strength` is known, and there are an original and a result that differ. */
+  offer(item) {
+    this.#asks = new AbortController();
     this.#item = item;
-    this.section.hidden = !canMix;
-    this.range.disabled = !canMix;
     this.#strongest = { path: item.path, strength: item.strength };
-    this.range.value = item.strength ?? 1;
-    this.#tell();
-    this.#say('');
+    this.range.value = item.strength;
+    this.range.disabled = this.section.inert = false;
+    this.relabel();
   }
 
   relabel() {
     if (!this.#item) return;
     this.#tell();
-    this.#say('');
+    this.#say(this.#isAsMade ? this.#asMade : this.#mixed);
   }
 
   get #isAsMade() {
-    return this.#item.strength !== null && Math.abs(this.value - this.#item.strength) < 0.001;
+    return Math.abs(this.value - this.#item.strength) < 0.001;
+  }
+
+  get #asMade() {
+    return t('viewer.strength.made', { strength: percent(this.#item.strength) });
+  }
+
+  get #mixed() {
+    return t('viewer.strength.mixed', { strength: percent(this.value) });
   }
 
   #set() {
-    this.#stop();
+    clearTimeout(this.#timer);
     this.#tell();
     const { path, strength } = this.#strongest;
     const opacity = opacityAt(this.value, strength);
-    if (opacity === null) this.#later();
-    else this.#mixed(path, opacity);
+    this.picture.mix(path, opacity ?? 1);
+    if (opacity === null) {
+      this.#say(t('viewer.strength.asking'), { isBusy: true });
+      this.#timer = setTimeout(() => this.#fetchFull(), DEBOUNCE_MS);
+    } else {
+      this.#say(this.#isAsMade ? this.#asMade : this.#mixed);
+    }
   }
 
-  #mixed(path, opacity) {
-    this.picture.mix(path, opacity);
-    this.#say(this.#isAsMade ? '' : t('viewer.strength.mixed'));
-  }
-
-  #later() {
-    this.picture.mix(this.#strongest.path, 1);
-    this.#say(t('viewer.strength.asking'), { isBusy: true });
-    this.#timer = setTimeout(() => this.#preview(), DEBOUNCE_MS);
-  }
-
-  /** The stronger result, which from then on can be mixed down here. */
-  async #preview() {
-    const made = await this.#ask();
+  async #fetchFull() {
+    const made = await this.#make(FULL);
     if (!made) return;
-    this.#strongest = { path: made.path, strength: made.strength };
-    await this.picture.mix(made.path, 1);
-    const sentence = t('viewer.strength.ready', { strength: percent(made.strength) });
-    this.#say(sentence);
-    announce(sentence);
+    this.#strongest = made;
+    this.#set();
   }
 
   async #save() {
-    this.#stop();
+    const strength = this.value;
+    this.range.disabled = true;
     this.#say(t('viewer.strength.saving'), { isBusy: true });
-    const made = await this.#ask();
+    const made = await this.#make(strength);
     if (!made) return;
-    announce(t('viewer.strength.saved', { strength: percent(made.strength) }));
+    this.#item = { ...this.#item, strength };
     this.does.saved(made);
+    if (strength > this.#strongest.strength) this.#strongest = made;
     await this.picture.mix(made.path, 1);
-    this.#strongest = strongerOf(this.#strongest, made);
-    this.#item = { ...this.#item, strength: made.strength };
+    this.range.disabled = false;
     this.#tell();
-    this.#say(t('viewer.strength.saved', { strength: percent(made.strength) }));
+    this.#say(t('viewer.strength.saved', { strength: percent(strength) }));
+    this.range.focus({ focusVisible: false }); // The button that had it is switched off.
   }
 
-  /** What the server makes of the strength that is set now; null when it cannot or is no longer wanted. */
-  async #ask() {
-    const strength = this.value;
-    const known = this.#made.get(strength);
-    if (known) return known;
-    const asked = (this.#asked = new AbortController());
+  /** The photo at one strength, made by the server; null when it cannot, or when nobody waits for it any more. */
+  async #make(strength) {
+    const { signal } = this.#asks;
     try {
-      const answer = await render(this.api, this.#item, strength, asked.signal);
-      if (asked.signal.aborted) return null;
-      const made = { ...answer, path: this.does.pathOf(answer.resultUrl) };
+      const made = this.#made.get(strength) ?? (await render(this.api, this.#item, strength, signal));
+      if (signal.aborted) return null;
+      made.path = this.does.pathOf(made.resultUrl);
       this.#made.set(strength, made);
       return made;
     } catch (error) {
-      if (!asked.signal.aborted) this.#failed(error);
+      if (!signal.aborted) this.#failed(error);
       return null;
     }
   }
 
   #failed(error) {
-    const sentence = error.status === 410 ? t('viewer.strength.gone') : explain(error);
-    this.#say(sentence, { isWrong: true });
-    announce(sentence);
+    this.range.disabled = false;
+    this.#tell();
+    this.#say(error.status === 410 ? t('viewer.strength.gone') : explain(error), { isWrong: true });
   }
 
   #back() {
-    this.range.value = this.#item.strength ?? 1;
+    this.range.value = this.#item.strength;
     this.range.focus();
     this.#set();
-  }
-
-  #stop() {
-    clearTimeout(this.#timer);
-    this.#asked?.abort();
-    this.#asked = null;
   }
 
   #tell() {
@@ -182,13 +174,10 @@ export class Strength {
   }
 
   #say(sentence, { isBusy = false, isWrong = false } = {}) {
-    const made = this.#item.strength;
-    this.note.textContent = sentence || (made ? t('viewer.strength.made', { strength: percent(made) }) : '');
+    this.note.textContent = sentence;
     this.note.classList.toggle('is-busy', isBusy);
     this.note.classList.toggle('error', isWrong);
     this.section.setAttribute('aria-busy', String(isBusy));
-    if (isBusy) this.save.disabled = true;
+    if (this.range.disabled) this.save.disabled = this.reset.disabled = true;
   }
 }
-
-const strongerOf = (one, other) => ((other.strength ?? 0) > (one.strength ?? 0) ? other : one);

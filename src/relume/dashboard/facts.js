@@ -6,9 +6,37 @@ import { has, language, number, percent, plural, t } from './i18n.js';
 const CLOSENESS = [[0.97, 'same'], [0.9, 'close'], [0.75, 'near'], [0, 'far']]; // below 0.75 a score asks for a second look
 const ON_THIS_MACHINE = new Set(['builtin', 'local']);
 
-/** @returns {Promise<{outcome, fidelity, cost_usd, steps} | null>} null while the job has no result */
-export async function factsOf(api, jobId) {
-  return (await api.json(`restore/${jobId}`)).metadata ?? null;
+/**
+ * @returns {Promise<{account: {outcome, fidelity, cost_usd, steps} | null, strength: number | null, expiresAt}>}
+ * `expiresAt` is undefined where it is not known, and null for files that are kept for ever.
+ */
+export async function factsOf(api, item) {
+  const [state, asked, limits] = await Promise.all([
+    api.json(`restore/${item.jobId}`),
+    api.json(`api/v1/jobs/${item.jobId}/metadata`).catch(() => ({})), // Without it, the account can be told.
+    limitsOf(api),
+  ]);
+  return {
+    account: state.metadata ?? null,
+    strength: item.strength ?? asked.strength ?? null,
+    expiresAt: item.expiresAt ?? expiryOf(item, asked.completed_at, limits.result_ttl_minutes),
+  };
+}
+
+let limitsAsked = null;
+
+function limitsOf(api) {
+  limitsAsked ??= api.json('info').then(({ limits }) => limits);
+  return limitsAsked.catch(() => {
+    limitsAsked = null;
+    return {};
+  });
+}
+
+/** As the server reckons: the end of the job, and the time that results are kept. */
+function expiryOf({ path }, completedAt, minutes) {
+  if (!path.startsWith('/results/') || minutes === undefined || !completedAt) return undefined;
+  return minutes === 0 ? null : new Date(Date.parse(completedAt) + minutes * 60_000).toISOString();
 }
 
 /** The account in words, as elements for the panel. */
@@ -24,7 +52,7 @@ export function account(facts) {
 
 function closeness(fidelity) {
   const [, word] = CLOSENESS.find(([least]) => fidelity >= least);
-  const meter = Object.assign(document.createElement('meter'), { min: 0, max: 1, low: 0.75, value: fidelity });
+  const meter = Object.assign(document.createElement('meter'), { min: 0, max: 1, low: 0.75, optimum: 1, value: fidelity });
   meter.setAttribute('aria-label', t('viewer.fidelity'));
   meter.textContent = percent(fidelity);
   const line = element('p', 'facts-closeness');
@@ -44,8 +72,8 @@ function list(steps) {
 function step({ task, provider, model, version, changed, seconds, cost_usd: cost, steps }) {
   const item = element('li', 'facts-step');
   item.append(element('h4', '', nameOf(task)));
-  item.append(element('p', 'facts-by', [providerName(provider), model, version && `v${version.replace(/^v/, '')}`]
-    .filter(Boolean).join(' · ')));
+  const whom = [provider === 'builtin' ? '' : providerName(provider), model, version && t('viewer.version', { version })];
+  item.append(element('p', 'facts-by', whom.filter(Boolean).join(' · ')));
   item.append(element('p', 'facts-cost', [duration(seconds), price(cost), changed ? '' : t('viewer.step.unchanged')]
     .filter(Boolean).join(' · ')));
   const done = steps.filter((part) => part.changed);
@@ -90,9 +118,10 @@ function price(usd) {
   }).format(usd);
 }
 
-/** Until when the files are kept, and how much of that is left; '' where nobody has told. */
-export function keptUntil(expiresAt, now = Date.now()) {
-  if (!expiresAt) return '';
+/** How long the files are still kept. Rounded down: a promise must not be longer than the truth. */
+export function keptFor(expiresAt, now = Date.now()) {
+  if (expiresAt === undefined) return t('viewer.left.unknown');
+  if (expiresAt === null) return t('viewer.left.always');
   const minutes = Math.floor((Date.parse(expiresAt) - now) / 60_000);
   if (minutes < 0) return t('viewer.expired');
   if (minutes < 1) return t('viewer.left.moment');

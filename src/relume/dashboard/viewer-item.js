@@ -9,15 +9,14 @@ import { resultPath } from './api.js';
  * @property {string} resultUrl       where the result lies, as the API tells; `resultPath` of this page does as well
  * @property {File | null} [file]     the original, as long as this tab has it
  * @property {string | null} [originalUrl]  where the server has the original; null: nowhere; left out: beside the result
- * @property {number} [strength]      0.1 to 1.0, with which the result was made
- * @property {string | null} [expiresAt]  ISO 8601, when the files are deleted
+ * @property {number} [strength]      0.1 to 1.0, with which the result was made; asked for where it is left out
+ * @property {string | null} [expiresAt]  ISO 8601, when the files are deleted; reckoned where it is left out
  * @property {string} [downloadName]
- * @property {string} [sourceJobId]   of the job that this one was mixed anew from
  */
 
 const ORIGINAL_SIDE = 2048; // pixels: no more is sent of an original that only lies under the result
 
-/** An item with all that can be told from what was given, and a `key` that stays when its result is replaced. */
+/** An item with all that can be told from what was given. `given` stays the same when the result is replaced. */
 export function itemOf(given) {
   const path = resultPath(given.resultUrl ?? given.resultPath);
   return {
@@ -29,7 +28,6 @@ export function itemOf(given) {
     downloadName: given.downloadName,
     path,
     strength: given.strength ?? given.options?.strength ?? null,
-    sourceJobId: given.sourceJobId ?? given.jobId,
     originalUrl: given.originalUrl === undefined ? besideResult(path) : given.originalUrl,
     given,
   };

@@ -9,7 +9,7 @@ import { announce } from './announce.js';
 import { resultPath } from './api.js';
 import { loadStyle, loadTemplate } from './assets.js';
 import { Strength } from './blend.js';
-import { account, factsOf, keptUntil, size } from './facts.js';
+import { account, factsOf, keptFor, size } from './facts.js';
 import { explain, number, onLanguageChange, percent, t, translate } from './i18n.js';
 import { itemOf, remade } from './viewer-item.js';
 import { listenToKeys } from './viewer-keys.js';
@@ -118,9 +118,10 @@ class Viewer {
     part('account').replaceChildren(waiting());
     this.#message('');
     const [arrived, facts] = await Promise.all([this.#arrive(item), this.#learn(item)]);
-    if (item !== this.#item || !arrived || !dialog.open) return;
-    const canMix = arrived.original && arrived.result && facts?.outcome !== 'unchanged';
-    this.strength.offer(item, { canMix });
+    if (item !== this.#item || !arrived || !facts || !dialog.open) return;
+    const canMix = arrived.original && arrived.result && facts.strength && facts.account?.outcome !== 'unchanged';
+    part('strength-section').hidden = !canMix;
+    if (canMix) this.strength.offer({ ...item, strength: facts.strength });
   }
 
   async #arrive(item) {
@@ -134,8 +135,8 @@ class Viewer {
 
   async #learn(item) {
     try {
-      const facts = await factsOf(this.api, item.jobId);
-      if (item === this.#item) this.#account(facts);
+      const facts = await factsOf(this.api, item);
+      if (item === this.#item) this.#tellFacts(facts);
       return facts;
     } catch (error) {
       if (item === this.#item) part('account').replaceChildren(paragraph(explain(error)));
@@ -143,9 +144,10 @@ class Viewer {
     }
   }
 
-  #account(facts) {
+  #tellFacts(facts) {
     this.#facts = facts;
-    part('account').replaceChildren(...(facts ? account(facts) : []));
+    part('account').replaceChildren(...(facts?.account ? account(facts.account) : []));
+    this.#tellKept();
   }
 
   #turn(by) {
@@ -153,7 +155,7 @@ class Viewer {
     if (next < 0 || next >= this.#items.length) return;
     this.#index = next;
     this.#show();
-    announce(t('viewer.turned', this.#placeInWords()));
+    this.#say(t('viewer.turned', this.#placeInWords()));
   }
 
   #leave() {
@@ -182,7 +184,7 @@ class Viewer {
   }
 
   #tellKept() {
-    part('kept').textContent = keptUntil(this.#item.expiresAt) || t('viewer.keptSomeTime');
+    part('kept').textContent = this.#facts ? keptFor(this.#facts.expiresAt) : '';
   }
 
   #tellZoom() {
@@ -192,6 +194,11 @@ class Viewer {
       button.setAttribute('aria-pressed', String(button.dataset.zoom === pressed));
     }
     part('stage').classList.toggle('can-pan', zoom.canPan);
+  }
+
+  /** To screen readers: while the dialog is open, they hear nothing of the page behind it. */
+  #say(sentence) {
+    part('spoken').textContent = sentence;
   }
 
   #message(sentence) {
@@ -205,7 +212,7 @@ class Viewer {
     }
     if (!dialog.open) return;
     this.#tellItem();
-    this.#account(this.#facts);
+    this.#tellFacts(this.#facts);
     this.strength.relabel();
   }
 
@@ -253,12 +260,17 @@ class Viewer {
 
   #deleted(item) {
     confirmation.close();
-    announce(t('viewer.deleted', { name: item.name }));
+    const sentence = t('viewer.deleted', { name: item.name });
     tell('deleted', item);
     this.#items = this.#items.filter((other) => other !== item);
     this.#index = Math.min(this.#index, this.#items.length - 1);
-    if (this.#items.length) this.#show();
-    else dialog.close();
+    if (!this.#items.length) {
+      dialog.close();
+      announce(sentence);
+      return;
+    }
+    this.#show();
+    this.#say(sentence);
   }
 }
 
