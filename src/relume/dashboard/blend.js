@@ -15,10 +15,11 @@ const POLL_EVERY_MS = 1500;
 /** How opaque the result lies over the original; null where that takes a stronger result. */
 export const opacityAt = (strength, made) => (strength <= made + 1e-6 ? Math.min(1, strength / made) : null);
 
-/** Asks for the photo at another strength and waits for it. Resolves to `{jobId, resultUrl, strength}`. */
-export async function render(api, item, strength, signal) {
+/** Asks for the photo at another strength and waits for it; `begun(item, jobId)` hears of the job. Resolves to `{jobId, resultUrl, strength}`. */
+export async function render(api, item, strength, { signal, begun }) {
   const path = `api/v1/jobs/${item.jobId}/render`;
   const { job_id: jobId } = await api.json(path, { method: 'POST', body: { strength }, signal });
+  begun(item, jobId);
   const { status, result_url: resultUrl, error } = await ended(api, jobId, signal);
   if (status !== 'succeeded') throw new ApiError({ code: 'job_failed', detail: error ?? '' });
   return { jobId, resultUrl, strength };
@@ -49,7 +50,7 @@ export class Strength {
   #asks = new AbortController(); // ended when the photo is left
   #timer = null;
 
-  /** @param does {pathOf(resultUrl), saved(made)}: the person wants that result from now on */
+  /** @param does {pathOf(resultUrl), begun(item, jobId), saved(made)} */
   constructor(part, api, picture, does) {
     Object.assign(this, {
       api, picture, does, range: part('strength'), output: part('strength-now'), section: part('strength-section'),
@@ -72,6 +73,7 @@ export class Strength {
     this.#made.clear();
     this.#item = null;
     this.range.disabled = this.section.inert = true;
+    this.note.textContent = this.output.textContent = '';
   }
 
   /** `item.strength` is known, and there are an original and a result that differ. */
@@ -143,7 +145,7 @@ export class Strength {
   async #make(strength) {
     const { signal } = this.#asks;
     try {
-      const made = this.#made.get(strength) ?? (await render(this.api, this.#item, strength, signal));
+      const made = this.#made.get(strength) ?? (await this.#render(strength, signal));
       if (signal.aborted) return null;
       made.path = this.does.pathOf(made.resultUrl);
       this.#made.set(strength, made);
@@ -152,6 +154,10 @@ export class Strength {
       if (!signal.aborted) this.#failed(error);
       return null;
     }
+  }
+
+  #render(strength, signal) {
+    return render(this.api, this.#item, strength, { signal, begun: this.does.begun });
   }
 
   #failed(error) {

@@ -16,17 +16,21 @@ import { resultPath } from './api.js';
 
 const ORIGINAL_SIDE = 2048; // pixels: no more is sent of an original that only lies under the result
 
-/** An item with all that can be told from what was given. `given` stays the same when the result is replaced. */
+/**
+ * An item with all that can be told from what was given. `given` stays the same when the result is replaced, and
+ * `jobs` holds the ids of all that were made of this photo here, so that each of them can be deleted.
+ */
 export function itemOf(given) {
   const path = resultPath(given.resultUrl ?? given.resultPath);
   return {
     file: null,
     expiresAt: null,
     ...given,
-    // Getters of a class are not copied by spreading.
+    // A getter of a class is not copied by spreading.
     name: given.name,
     downloadName: given.downloadName,
     path,
+    jobs: given.jobs ?? [given.jobId],
     strength: given.strength ?? given.options?.strength ?? null,
     originalUrl: given.originalUrl === undefined ? besideResult(path) : given.originalUrl,
     given,

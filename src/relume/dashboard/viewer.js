@@ -50,6 +50,7 @@ class Viewer {
     this.picture = new Picture(part, { turn: (by) => this.#turn(by), zoomed: () => this.#tellZoom() });
     this.strength = new Strength(part, api, this.picture, {
       pathOf: resultPath,
+      begun: ({ jobs }, jobId) => jobs.push(jobId),
       saved: (made) => this.#saved(made),
     });
     this.#listen();
@@ -250,7 +251,7 @@ class Viewer {
     const item = this.#item;
     part('delete-yes').disabled = true;
     try {
-      await this.api.json(`api/v1/jobs/${item.jobId}/files`, { method: 'DELETE' });
+      await Promise.all(item.jobs.map((id) => this.api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' })));
       this.#deleted(item);
     } catch (error) {
       Object.assign(part('delete-error'), { textContent: explain(error), hidden: false });
