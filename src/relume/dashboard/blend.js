@@ -3,7 +3,7 @@
 // A result r that was made at strength m is o + m (R - o), of the original o and the restoration R. So at any
 // strength s up to m, the photo is o + (s / m) (r - o): the result over the original, s / m opaque. The browser
 // shows that at once. Beyond m it takes R, which the server has: it is asked once for the result at full strength, from
-which every strength can be shown here. A preview differs from what is then saved by the noise of JPEG alone.
+// which every strength can be shown here. A preview differs from what is then saved by the noise of JPEG alone.
 
 import { ApiError } from './api.js';
 import { explain, percent, t } from './i18n.js';
@@ -15,7 +15,10 @@ const POLL_EVERY_MS = 1500;
 /** How opaque the result lies over the original; null where that takes a stronger result. */
 export const opacityAt = (strength, made) => (strength <= made + 1e-6 ? Math.min(1, strength / made) : null);
 
-/** Asks for the photo at another strength and waits for it; `begun(item, jobId)` hears of the job. Resolves to `{jobId, resultUrl, strength}`. */
+/**
+ * Asks for the photo at another strength and waits for it: `{jobId, resultUrl, strength}`.
+ * `begun(item, jobId)` hears of the job as soon as there is one.
+ */
 export async function render(api, item, strength, { signal, begun }) {
   const path = `api/v1/jobs/${item.jobId}/render`;
   const { job_id: jobId } = await api.json(path, { method: 'POST', body: { strength }, signal });
