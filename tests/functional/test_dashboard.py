@@ -177,29 +177,6 @@ def test_the_slider_follows_keyboard_and_mouse(page: Page, live_server: Server) 
     expect(slider).to_have_attribute("aria-valuenow", re.compile("7[456]"))
 
 
-def test_the_large_view_zooms_to_one_to_one_and_turns(page: Page, live_server: Server) -> None:
-    first, _ = restored(page, live_server, photo("one.jpg", (96, 120)), photo("two.jpg", (64, 40)))
-    first.get_by_role("button", name="Look closer").click()
-    viewer = page.get_by_role("dialog", name="Large view")
-    expect(viewer).to_contain_text(f"96 {TIMES} 120")
-    assert width_of(viewer.locator(".compare")) > 96  # fitted to the window
-
-    viewer.get_by_role("button", name="100 %").click()
-    assert width_of(viewer.locator(".compare")) == pytest.approx(96, abs=0.5)
-
-    viewer.get_by_role("button", name="Next photo").click()
-    expect(viewer).to_contain_text("two.jpg")
-    expect(viewer).to_contain_text(f"64 {TIMES} 40")
-    page.keyboard.press("Escape")
-    expect(viewer).to_be_hidden()
-
-
-def width_of(element: Locator) -> float:
-    box = element.bounding_box()
-    assert box
-    return box["width"]
-
-
 def test_the_language_is_switched_and_remembered(page: Page, live_server: Server) -> None:
     restored(page, live_server, photo())
     page.get_by_role("button", name="Tiếng Việt").click()

@@ -172,8 +172,10 @@ class Viewer {
     const { name, path, downloadName } = this.#item;
     part('name').textContent = part('name').title = name;
     Object.assign(part('download'), { href: path, download: downloadName ?? '' });
+    const focused = document.activeElement;
     part('previous').disabled = this.#index === 0;
     part('next').disabled = this.#index === this.#items.length - 1;
+    if (focused?.disabled) part('name').focus({ focusVisible: false }); // Else it would be lost, and the keys with it.
     part('turn').hidden = this.#items.length < 2;
     const { place, total } = this.#placeInWords();
     part('place').textContent = t('viewer.place', { place, total });
