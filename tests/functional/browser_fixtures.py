@@ -53,7 +53,9 @@ class Console:
         self.expected: list[str] = []
 
     def heard(self, message: ConsoleMessage) -> None:
-        is_tolerated = "Service Worker registration blocked" in message.text or NO_ESTIMATES in message.location["url"]
+        is_tolerated = (
+            "Service Worker registration blocked" in message.text or NO_ESTIMATES in message.location["url"]
+        )
         if message.type in {"error", "warning"} and not is_tolerated:
             self.complaints.append(message.text)
 
