@@ -42,7 +42,7 @@ def restored(page: Page, server: Server, *photos: FilePayload, upscale: int = 1)
     """The same photos in each test: after the first they come from the result cache."""
     page.goto(f"{server.url}/dashboard/")
     expect(page.locator("[data-language][aria-pressed=true]")).to_be_visible()
-    page.locator(f"input[name=upscale][value='{upscale}']").check(force=True)
+    page.locator(f"input[name=upscale][value='{upscale}']").evaluate("radio => radio.click()")
     page.locator("#file-input").set_input_files(list(photos))
     expect(page.locator(".card[data-state=done]")).to_have_count(len(photos), timeout=PATIENCE_MS)
 
