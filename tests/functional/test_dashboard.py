@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import pytest
 from PIL import Image
 from playwright._impl._api_structures import RequestSizes
-from playwright.sync_api import FilePayload, Locator, Page, Response, Route, expect
+from playwright.sync_api import FilePayload, Page, Response, Route, expect
 
 from tests.functional.axe import assert_accessible
 from tests.functional.dashboard_page import (

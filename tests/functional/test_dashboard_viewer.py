@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import Literal
 
@@ -247,7 +248,7 @@ def test_more_strength_comes_from_the_server_and_can_be_saved(page: Page, live_s
     asked: list[float] = []
 
     def render(route: Route) -> None:
-        strength = route.request.post_data_json["strength"]
+        strength = json.loads(route.request.post_data or "")["strength"]
         asked.append(strength)
         job_id = live_server.submit(ONE["buffer"], strength=strength)
         route.fulfill(status=201, json={"job_id": job_id, "status": "queued"})
