@@ -9,8 +9,11 @@ const region = document.getElementById('announcements');
 let added = 0;
 let done = [];
 let failed = [];
+let others = [];
 let timer = null;
 
+/** Any sentence, said after what is being said. */
+export const announce = (sentence) => soon(() => others.push(sentence));
 export const announceAdded = (count) => soon(() => (added += count));
 export const announceDone = ({ name }) => soon(() => done.push({ name }));
 export const announceFailed = ({ name, error }) => soon(() => failed.push({ name, error }));
@@ -22,12 +25,13 @@ function soon(note) {
 
 function speak() {
   const sentences = [
+    ...others,
     ...(added ? [plural('announce.added', added)] : []),
     ...gathered(done, 'announce.done', 'announce.doneMany', ({ name }) => ({ name })),
     ...gathered(failed, 'announce.failed', 'announce.failedMany', ({ name, error }) => ({ name, error: explain(error) })),
   ];
   region.textContent = sentences.join(' ');
-  [added, done, failed, timer] = [0, [], [], null];
+  [added, done, failed, others, timer] = [0, [], [], [], null];
 }
 
 function gathered(photos, key, keyOfMany, values) {

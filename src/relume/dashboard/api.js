@@ -1,6 +1,6 @@
-// The public API, contract D (`/v1`), as this page uses it. Nothing else in the page does HTTP.
+// The public API as this page uses it. Nothing else in the page talks to the service.
 
-const BASE = new URL('../v1/', import.meta.url);
+const SERVICE = new URL('../', import.meta.url);
 const KEY_STORED_AS = 'relume.key';
 
 /** What the API, or the way to it, answered. `code` is stable, `detail` a sentence in English. */
@@ -17,9 +17,13 @@ export class ApiError extends Error {
 
 const connectionLost = () => new ApiError({ code: 'connection' });
 
-export class Api {
+/** Tells by `reach` events when the service is lost, and when it is found again. */
+export class Api extends EventTarget {
+  isReachable = true;
+
   /** @param askForKey async (wasRefused) => the key a person typed, or null if they declined */
   constructor(askForKey) {
+    super();
     this.askForKey = askForKey;
     this.declined = false;
   }
@@ -38,15 +42,15 @@ export class Api {
   }
 
   async models() {
-    return (await this.#json('models')).models;
+    return (await this.json('v1/models')).models;
   }
 
   job(id) {
-    return this.#json(`jobs/${id}`);
+    return this.json(`v1/jobs/${id}`);
   }
 
   cancel(id) {
-    return this.#json(`jobs/${id}`, { method: 'DELETE' });
+    return this.json(`v1/jobs/${id}`, { method: 'DELETE' });
   }
 
   /** Sends one photo. Resolves to `{job_id, status}`. The same idempotency key never makes two jobs. */
@@ -56,7 +60,7 @@ export class Api {
 
   /** Yields `{event, data}` until the server ends the stream. */
   async *events(id, signal) {
-    const response = await this.#fetch(`jobs/${id}/events`, {
+    const response = await this.response(`v1/jobs/${id}/events`, {
       signal,
       headers: { Accept: 'text/event-stream' },
     });
@@ -64,19 +68,23 @@ export class Api {
     yield* serverSentEvents(reader);
   }
 
-  async #json(path, init) {
-    const response = await this.#fetch(path, init);
+  /**
+   * What the service answers to `path` (relative to the service, such as `v1/models`).
+   * `init` is that of fetch; a `body` that is a plain object is sent as JSON. Throws ApiError.
+   */
+  async json(path, init) {
+    const response = await this.response(path, init);
     if (response.status === 204) return null;
     return response.json().catch(() => {
       throw connectionLost(); // The body was cut off on its way.
     });
   }
 
-  #fetch(path, init = {}) {
+  /** The Response itself, for headers, blobs and streams. Throws ApiError unless it is a success. */
+  response(path, init = {}) {
     return this.#withKey(async (key) => {
-      const headers = { ...init.headers, ...(key && { 'X-API-KEY': key }) };
-      const response = await fetch(new URL(path, BASE), { ...init, headers }).catch((error) => {
-        throw error.name === 'AbortError' ? error : connectionLost();
+      const response = await fetch(new URL(path, SERVICE), requestOf(init, key)).catch((error) => {
+        throw init.signal?.aborted ? error : connectionLost();
       });
       if (!response.ok) throw problem(response.status, response.headers, await response.text());
       return response;
@@ -87,12 +95,21 @@ export class Api {
     for (;;) {
       const key = this.key;
       try {
-        return await send(key);
+        const answer = await send(key);
+        this.#reached(true);
+        return answer;
       } catch (error) {
+        if (error.name !== 'AbortError' && error.name !== 'TimeoutError') this.#reached(error.code !== 'connection');
         if (!error.wantsKey) throw error;
         if (key === this.key) await this.#newKey(error, key);
       }
     }
+  }
+
+  #reached(isReachable) {
+    if (isReachable === this.isReachable) return;
+    this.isReachable = isReachable;
+    this.dispatchEvent(new Event('reach'));
   }
 
   async #newKey(error, refused) {
@@ -106,11 +123,21 @@ export class Api {
   }
 }
 
+function requestOf(init, key) {
+  const isJson = init.body?.constructor === Object;
+  const headers = {
+    ...(isJson && { 'Content-Type': 'application/json' }),
+    ...init.headers,
+    ...(key && { 'X-API-KEY': key }),
+  };
+  return { ...init, headers, ...(isJson && { body: JSON.stringify(init.body) }) };
+}
+
 /** XMLHttpRequest, because fetch tells nothing about the progress of an upload. */
 function upload(form, { key, idempotencyKey, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', new URL('restore', BASE));
+    request.open('POST', new URL('v1/restore', SERVICE));
     request.setRequestHeader('Idempotency-Key', idempotencyKey);
     if (key) request.setRequestHeader('X-API-KEY', key);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
@@ -177,3 +204,14 @@ export function resultPath(resultUrl) {
   searchParams.set('delivery', 'proxy');
   return `${pathname}?${searchParams}`;
 }
+
+/** The name a result goes by: the last part of its address. */
+export const resultName = (path) => path.split('?')[0].split('/').at(-1);
+
+/** The photo before, small, which the service keeps as long as the result. */
+export const originalPath = (path) => `${path.split('?')[0]}/original?size=640`;
+
+/** The result, as small as a card needs it. */
+export const thumbnailPath = (path) => `${path.split('?')[0]}/thumbnail?size=1024`;
+
+export const zipAddress = new URL('results/zip', SERVICE).href;

@@ -1,178 +1,25 @@
-// The page: brings photos in, and joins the parts.
+// The shell around the views: language, theme, navigation, the key, the large view.
 
-import { announceAdded, announceDone, announceFailed } from './announce.js';
 import { Api } from './api.js';
-import { Card } from './card.js';
-import { filesOf } from './dropped.js';
-import { language, onLanguageChange, setLanguage, translatePage } from './i18n.js';
+import { language, onLanguageChange, setLanguage, t, translatePage } from './i18n.js';
 import { askForKey } from './keyprompt.js';
-import { currentOptions, offerModels, startOptions } from './options.js';
-import { doubt, Photo } from './photo.js';
-import { makePreview } from './previews.js';
-import { UploadQueue } from './queue.js';
-import { recall, remember } from './session.js';
-import { CompareSlider } from './slider.js';
-import { renderSummary } from './summary.js';
-import { Watcher } from './watch.js';
-
-const BETWEEN_DOWNLOADS_MS = 400; // closer together, browsers drop some
+import { startOffline } from './offline.js';
+import { Router } from './router.js';
+import { startTheme } from './theme.js';
+import { mayReload, startPhotos } from './views/start.js';
 
 const byId = (id) => document.getElementById(id);
 const api = new Api(askForKey);
-const watcher = new Watcher(api);
-const queue = new UploadQueue(api, (photo) => watcher.add(photo));
-const cards = new Map(); // photo → Card, in the order of the page
-const photos = () => [...cards.keys()];
-const photosDone = () => photos().filter((photo) => photo.state === 'done');
+let shown = 'start';
 
-const actions = {
-  cancel,
-  retry,
-  remove,
-  zoom,
-  force: (photo) => {
-    photo.restart();
-    queue.add(photo);
-  },
-  again: ({ file, name, previewUrl, width, height }) =>
-    enter([new Photo({ file, name, options: currentOptions(), previewUrl, width, height })]),
-};
-
-// ── Photos come in ──────────────────────────────────────────────────────────────────────────────
-
-function addFiles(files) {
-  if (!files.length) return;
-  api.mayAskAgain();
-  const added = files.map((file) => new Photo({ file, name: file.name, options: currentOptions() }));
-  announceAdded(added.length);
-  enter(added);
-}
-
-function enter(added) {
-  for (const photo of added) {
-    show(photo);
-    const error = doubt(photo.file);
-    if (error) photo.update({ state: 'refused', error });
-    else queue.add(photo);
-    if (!photo.previewUrl && error?.code !== 'not_image') makePreview(photo);
-  }
-}
-
-function show(photo) {
-  const card = new Card(photo, actions, currentOptions);
-  cards.set(photo, card);
-  byId('cards').append(card.element);
-  card.relabel();
-  let before = photo.state;
-  photo.addEventListener('change', () => {
-    if (photo.state !== before) stateChanged(photo);
-    before = photo.state;
-  });
-  refresh();
-}
-
-function stateChanged(photo) {
-  if (photo.state === 'done') announceDone(photo);
-  if (photo.isInTrouble) announceFailed(photo);
-  refresh();
-}
-
-/** The words once a frame at most, however many photos change in it. */
-function refresh() {
-  document.body.classList.toggle('has-photos', cards.size > 0);
-  refresh.planned ??= requestAnimationFrame(() => {
-    refresh.planned = null;
-    renderSummary(photos(), queue.pausedUntil);
-    remember(photos());
-  });
-}
-
-// ── What a card offers ──────────────────────────────────────────────────────────────────────────
-
-async function cancel(photo) {
-  if (!photo.jobId) return queue.cancel(photo);
-  const { state } = photo;
-  photo.update({ state: 'cancelling' });
-  try {
-    await api.cancel(photo.jobId);
-  } catch {
-    if (photo.state === 'cancelling') photo.update({ state }); // It goes on, or has just ended.
-    return;
-  }
-  if (photo.state !== 'cancelling') return;
-  watcher.forget(photo);
-  photo.update({ state: 'cancelled', progress: 0 });
-}
-
-function retry(photo) {
-  api.mayAskAgain();
-  const code = photo.error?.code ?? '';
-  if (photo.jobId && code.startsWith('key_')) {
-    photo.update({ state: 'queued', error: null }); // The job exists; only the answer was withheld.
-    watcher.add(photo);
-    return;
-  }
-  // After a lost connection nobody knows whether the job exists, so the same key asks for the same one.
-  if (code === 'connection') photo.update({ state: 'waiting', error: null });
-  else photo.restart();
-  queue.add(photo);
-}
-
-function remove(photo) {
-  const { element } = cards.get(photo);
-  const neighbour = element.nextElementSibling ?? element.previousElementSibling;
-  element.remove();
-  cards.delete(photo);
-  const isShared = photos().some((other) => other.previewUrl === photo.previewUrl);
-  if (photo.previewUrl && !isShared) URL.revokeObjectURL(photo.previewUrl);
-  refresh();
-  (neighbour?.querySelector('button:not([hidden])') ?? byId('choose')).focus();
-}
-
-/** The large view is loaded when somebody first wants it. */
-async function zoom(photo) {
-  const { viewerOf } = await import('./viewer.js');
-  viewerOf(photosDone).open(photo);
-}
-
-async function downloadAll() {
-  for (const photo of photosDone()) {
-    cards.get(photo).element.querySelector('[data-action=download]').click();
-    await new Promise((resolve) => setTimeout(resolve, BETWEEN_DOWNLOADS_MS));
-  }
-}
-
-// ── The page itself ─────────────────────────────────────────────────────────────────────────────
-
-function startIntake() {
-  const input = byId('file-input');
-  for (const button of [byId('choose'), byId('add')]) {
-    button.addEventListener('click', () => input.click());
-  }
-  input.addEventListener('change', () => {
-    addFiles([...input.files]);
-    input.value = ''; // So that the same file can be chosen again.
-  });
-  document.addEventListener('paste', async (event) => addFiles(await filesOf(event.clipboardData)));
-  startDrop();
-}
-
-function startDrop() {
-  const bringsFiles = (event) => event.dataTransfer?.types.includes('Files');
-  const over = (isOver) => document.body.classList.toggle('is-dragged-over', isOver);
-  document.addEventListener('dragover', (event) => {
-    if (!bringsFiles(event)) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = 'copy';
-    over(true);
-  });
-  document.addEventListener('dragleave', (event) => event.relatedTarget ?? over(false));
-  document.addEventListener('drop', async (event) => {
-    over(false);
-    if (!bringsFiles(event)) return;
-    event.preventDefault();
-    addFiles(await filesOf(event.dataTransfer));
-  });
+/**
+ * Shows a photo large, beside its original where there is one. Loaded when somebody first wants it.
+ * A photo is `{name, resultPath, downloadName}`, and where known `jobId`, `file`, `previewUrl`, `width`, `height`.
+ * @param siblings the photos that Previous and Next go to, this one among them
+ */
+async function openViewer(photo, siblings = [photo]) {
+  const { openViewer: open } = await import('./viewer.js');
+  return open(photo, siblings, { api });
 }
 
 function startLanguages() {
@@ -181,45 +28,44 @@ function startLanguages() {
     for (const button of buttons) {
       button.setAttribute('aria-pressed', String(button.dataset.language === language()));
     }
+    tellWhere();
   };
   for (const button of buttons) button.addEventListener('click', () => setLanguage(button.dataset.language));
-  onLanguageChange(() => {
-    mark();
-    for (const card of cards.values()) card.relabel();
-    refresh();
-  });
+  onLanguageChange(mark);
   mark();
 }
 
-function startGallery() {
-  const part = (name) => byId('gallery').querySelector(`[data-part=${name}]`);
-  part('download-all').addEventListener('click', downloadAll);
-  part('cancel-all').addEventListener('click', () => {
-    for (const photo of photos().filter(({ isActive }) => isActive)) cancel(photo);
-  });
-  part('clear').addEventListener('click', () => {
-    for (const photo of photos().filter(({ isActive }) => !isActive)) remove(photo);
-  });
-  queue.addEventListener('pause', refresh);
-  addEventListener('beforeunload', (event) => {
-    if (photos().some(({ isUnsent }) => isUnsent)) event.preventDefault();
-  });
+function tellWhere() {
+  document.title = shown === 'start' ? t('page.title') : t('page.titleOf', { view: t(`nav.${shown}`) });
+  for (const link of document.querySelectorAll('[data-route]')) {
+    if (link.dataset.route === shown) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
 }
 
-function takeUpWhereLeft() {
-  for (const photo of recall()) {
-    show(photo);
-    if (photo.isActive) watcher.add(photo);
-  }
+/** Whoever does not see the page must learn that it is another one: the focus goes to its heading. */
+function viewShown(name, isFirst) {
+  shown = name;
+  tellWhere();
+  if (isFirst) return;
+  scrollTo(0, 0);
+  const heading = [...byId('main').querySelectorAll('h1, h2')].find((one) => one.checkVisibility());
+  heading?.setAttribute('tabindex', '-1');
+  heading?.focus({ preventScroll: true, focusVisible: false });
+}
+
+function startSkipLink() {
+  document.querySelector('.skip').addEventListener('click', (event) => {
+    event.preventDefault(); // The address names the view.
+    byId('main').focus();
+  });
 }
 
 translatePage();
 startLanguages();
-startOptions(() => {
-  for (const card of cards.values()) card.render();
-});
-startIntake();
-startGallery();
-new CompareSlider(document.querySelector('.hero .compare'));
-takeUpWhereLeft();
-api.models().then(offerModels, () => offerModels([])); // Without the list, the default model it is.
+startTheme(byId('theme'));
+startSkipLink();
+const context = { api, openViewer };
+startPhotos(context);
+startOffline(api, () => mayReload() && !navigator.userActivation?.hasBeenActive);
+new Router({ start: byId('start'), outlet: byId('outlet'), context, onShown: viewShown });

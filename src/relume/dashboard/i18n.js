@@ -40,12 +40,17 @@ export async function setLanguage(language) {
   for (const listener of listeners) listener(language);
 }
 
-export const onLanguageChange = (listener) => listeners.add(listener);
+/** Returns a function that ends the listening. */
+export function onLanguageChange(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
 
 export const has = (key) => Object.hasOwn(words, key);
 
 /** The sentence for `key`, with each `{name}` replaced from `values`. */
 export function t(key, values = {}) {
+  if (!has(key)) console.error(`No words for ${key}`); // A test that sees this fails.
   return (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
@@ -55,7 +60,7 @@ export function plural(key, count, values = {}) {
   return t(`${key}.${form}`, { count: number(count), ...values });
 }
 
-export const number = (value) => new Intl.NumberFormat(current).format(value);
+export const number = (value, options) => new Intl.NumberFormat(current, options).format(value);
 
 export const percent = (fraction) =>
   new Intl.NumberFormat(current, { style: 'percent', maximumFractionDigits: 0 }).format(fraction);
@@ -83,6 +88,5 @@ export function translate(root) {
 
 export function translatePage() {
   document.documentElement.lang = current;
-  document.title = t('page.title');
   translate(document);
 }

@@ -17,8 +17,48 @@ const MOVES = {
   End: () => 100,
 };
 
+/** The handle, as a keyboard and a screen reader meet it. `moved` is called with each new position. */
+export class Divider {
+  #position = MIDDLE;
+
+  constructor(handle, moved) {
+    this.handle = handle;
+    this.moved = moved;
+    handle.addEventListener('keydown', (event) => this.#onKey(event));
+    onLanguageChange(() => this.#tell());
+    this.#tell();
+  }
+
+  /** Share of the width, in percent, that shows the picture before. */
+  get position() {
+    return this.#position;
+  }
+
+  set position(value) {
+    this.#position = Math.min(100, Math.max(0, value));
+    this.#tell();
+    this.moved(this.#position);
+  }
+
+  #tell() {
+    const before = Math.round(this.#position);
+    this.handle.setAttribute('aria-valuenow', before);
+    const values = { before: percent(before / 100), after: percent(1 - before / 100) };
+    this.handle.setAttribute('aria-valuetext', t('compare.value', values));
+  }
+
+  #onKey(event) {
+    const move = MOVES[event.key];
+    if (!move || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.position = move(this.position);
+  }
+}
+
+/** A slider that fills its picture: in a card, in the page's opening. */
 export class CompareSlider {
   #dragging = false;
+  #divider;
 
   /** @param root an element with the markup of `#compare-template` */
   constructor(root) {
@@ -26,26 +66,20 @@ export class CompareSlider {
     this.before = root.querySelector('.compare-before');
     this.after = root.querySelector('.compare-after');
     this.handle = root.querySelector('[role=slider]');
-    this.handle.addEventListener('keydown', (event) => this.#onKey(event));
+    this.#divider = new Divider(this.handle, (position) => this.#divide(position));
     root.addEventListener('pointerdown', (event) => this.#onDown(event));
     root.addEventListener('pointermove', (event) => this.#onMove(event));
     root.addEventListener('pointerup', (event) => this.#onUp(event));
     root.addEventListener('pointercancel', () => this.#release());
-    onLanguageChange(() => this.#tell());
     this.position = MIDDLE;
   }
 
-  /** Share of the width, in percent, that shows the picture before. */
   get position() {
-    return this.value;
+    return this.#divider.position;
   }
 
   set position(value) {
-    this.value = Math.min(100, Math.max(0, value));
-    this.root.style.setProperty('--position', `${this.value}%`);
-    this.root.classList.toggle('is-mostly-after', this.value < 25);
-    this.root.classList.toggle('is-mostly-before', this.value > 75);
-    this.#tell();
+    this.#divider.position = value;
   }
 
   /** Let the result appear from the right, once; at once where motion is unwelcome. */
@@ -56,22 +90,15 @@ export class CompareSlider {
     this.root.addEventListener('animationend', () => this.root.classList.remove('is-revealing'), { once: true });
   }
 
-  #tell() {
-    this.handle.setAttribute('aria-valuenow', Math.round(this.value));
-    const values = { before: percent(this.value / 100), after: percent(1 - this.value / 100) };
-    this.handle.setAttribute('aria-valuetext', t('compare.value', values));
-  }
-
-  #onKey(event) {
-    const move = MOVES[event.key];
-    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    this.position = move(this.position);
+  #divide(position) {
+    this.root.style.setProperty('--position', `${position}%`);
+    this.root.classList.toggle('is-mostly-after', position < 25);
+    this.root.classList.toggle('is-mostly-before', position > 75);
   }
 
   /** A finger may want to scroll the page, so it moves the divider only once it moves sideways. */
   #onDown(event) {
-    if (event.button !== 0 || this.#pans(event)) return;
+    if (event.button !== 0) return;
     this.#dragging = true;
     this.root.setPointerCapture(event.pointerId);
     this.root.classList.add('is-dragging');
@@ -98,14 +125,9 @@ export class CompareSlider {
     const { left, width } = this.root.getBoundingClientRect();
     this.position = ((event.clientX - left) / width) * 100;
   }
-
-  /** At 100 % the picture itself is dragged to look around; only the handle moves the divider. */
-  #pans(event) {
-    return this.root.classList.contains('pans') && !this.handle.contains(event.target);
-  }
 }
 
-/** A new slider in place of `container`'s content. `ratio` is width over height. */
+/** A new slider in place of `container`'s content. */
 export function makeSlider(container) {
   const template = document.getElementById('compare-template');
   const root = template.content.firstElementChild.cloneNode(true);
