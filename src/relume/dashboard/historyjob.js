@@ -1,0 +1,83 @@
+// One job of the list, in the page's words: what it made, what can be done with it.
+
+import { resultPath } from './api.js';
+import { secondsLeft } from './timeleft.js';
+
+const ACTIVE = new Set(['pending', 'processing']);
+const ENLARGING = new Set(['enlarging/builtin-1', 'enhance/upscale', 'mobile/hd-image']);
+const NAME_WORDS = 6;
+
+export class HistoryJob {
+  constructor(item) {
+    Object.assign(this, item);
+    this.isDeleted = false; // by this page; the service's next answer says `expired`
+  }
+
+  get isActive() {
+    return ACTIVE.has(this.status);
+  }
+
+  get kind() {
+    if (!this.prompt) return 'photo';
+    return this.model_name === 'mobile/text-generation' || /\.txt$/.test(this.result_url ?? '') ? 'text' : 'picture';
+  }
+
+  /** A key of `history.did`. */
+  get did() {
+    if (this.kind !== 'photo') return this.kind === 'text' ? 'written' : 'drawn';
+    if (this.model_name === 'mobile/cartoonify') return 'cartoon';
+    return ENLARGING.has(this.model_name) ? 'enlarged' : 'restored';
+  }
+
+  get hasFiles() {
+    const isKept = this.files === 'kept' && !this.isDeleted;
+    return isKept && (!this.expires_at || secondsLeft(this.expires_at) > 0);
+  }
+
+  get hasResult() {
+    return this.status === 'completed' && this.hasFiles && Boolean(this.result_url);
+  }
+
+  get canOpen() {
+    return this.hasResult && this.kind !== 'text';
+  }
+
+  /** A batch tries its failed photos again; a prompt can be asked for again. */
+  get canRetry() {
+    if (this.status !== 'failed' && this.status !== 'cancelled') return false;
+    return Boolean(this.batch_id && this.hasFiles) || this.isGeneration;
+  }
+
+  get isGeneration() {
+    return this.kind === 'picture' && !this.model_name.startsWith('mobile/');
+  }
+
+  /** The name that results are asked for by: `<id>.jpg`. */
+  get resultName() {
+    return new URL(this.result_url, location.origin).pathname.split('/').at(-1);
+  }
+
+  get thumbnailPath() {
+    return this.thumbnail_url && this.canOpen ? resultPath(this.thumbnail_url) : null;
+  }
+
+  get downloadName() {
+    const extension = this.resultName.split('.').at(-1);
+    if (this.kind === 'photo') return `${(this.name ?? 'photo').replace(/\.[^.]+$/, '')}-${this.did}.${extension}`;
+    const words = this.prompt.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [this.kind];
+    return `${words.slice(0, NAME_WORDS).join('-')}.${extension}`;
+  }
+
+  /** What the large view is told. */
+  get photo() {
+    return {
+      jobId: this.id,
+      name: this.name ?? this.prompt ?? this.id,
+      resultPath: resultPath(this.result_url),
+      downloadName: this.downloadName,
+      previewUrl: this.original_url ? resultPath(this.original_url) : null,
+      width: this.width ?? 0,
+      height: this.height ?? 0,
+    };
+  }
+}
