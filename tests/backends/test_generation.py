@@ -11,6 +11,7 @@ import pytest
 from relume.imaging.decode import decode
 from relume.imaging.photo import Photo
 from relume.jobs.janitor import Janitor
+from relume.jobs.listing import EVERY_JOB, JobFilter
 from relume.jobs.metadata import describe
 from relume.jobs.models import AttemptRow, Job, JobStatus
 from relume.jobs.runner import Runner
@@ -125,11 +126,11 @@ async def test_jobs_are_paged_newest_first(engine: Engine) -> None:
         ids.append((await submitted(engine)).id)
         engine.clock.forward(seconds=1)
     await runner(engine, Painter()).run(ids[1])
-    total, jobs = await engine.repository.page(None, limit=2, offset=1)
+    total, jobs = await engine.repository.page(EVERY_JOB, limit=2, offset=1)
     assert (total, [job.id for job in jobs]) == (5, [ids[3], ids[2]])
-    total, jobs = await engine.repository.page(JobStatus.SUCCEEDED, limit=9, offset=0)
+    total, jobs = await engine.repository.page(JobFilter(status=JobStatus.SUCCEEDED), limit=9, offset=0)
     assert (total, [job.id for job in jobs]) == (1, [ids[1]])
-    assert (await engine.repository.page(None, limit=9, offset=5))[1] == []
+    assert (await engine.repository.page(EVERY_JOB, limit=9, offset=5))[1] == []
 
 
 async def test_attempts_are_counted_for_many_jobs_at_once(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from relume.http.contracts.enhance_zip import stream_zip
+from relume.http.result_zip import Entry, stream_zip
 from relume.jobs.models import Job, JobStatus
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
@@ -199,7 +199,7 @@ async def test_a_client_that_leaves_a_download_harms_nothing(client: Client) -> 
     files = [(f"{index}.png", photos.encoded("PNG")) for index in range(3)]
     state = await ended(client, await accepted(client, *files, scale=2))
     jobs = await client.services.batches.jobs(UUID(state["job_id"]))
-    download = stream_zip(client.services.jobs, jobs, datetime.now(UTC))
+    download = stream_zip(client.services.jobs, [Entry(job) for job in jobs], datetime.now(UTC))
     begun = await anext(download)
     await download.aclose()
     assert begun.startswith(b"PK")

@@ -323,7 +323,7 @@ async def test_jobs_are_paged_newest_first(mock: Client) -> None:
     whole = (await mock.http.get("/api/v1/jobs")).json()
     assert [job["id"] for job in whole["jobs"]] == ids[::-1]
     assert (whole["total"], whole["limit"], whole["offset"]) == (3, 20, 0)
-    assert whole["jobs"][0] == await state_of(mock, ids[-1])
+    assert (await state_of(mock, ids[-1])).items() <= whole["jobs"][0].items()
     second = (await mock.http.get("/api/v1/jobs", params={"limit": 1, "offset": 1})).json()
     assert ([job["prompt"] for job in second["jobs"]], second["total"]) == (["number 1"], 3)
     assert (await mock.http.get("/api/v1/jobs", params={"offset": 9})).json()["jobs"] == []

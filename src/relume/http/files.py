@@ -15,22 +15,49 @@ from relume.http.ids import job_id_of
 from relume.http.problems import documented
 from relume.imaging.photo import ImageFormat
 from relume.jobs.files import is_media
-from relume.jobs.models import Job
+from relume.jobs.models import Job, JobStatus
 from relume.jobs.service import JobService
 from relume.ports import Store
 from relume.settings import Settings
 
 TEXT = "txt"
-_ONE_HOUR = "public, max-age=3600, immutable"
+THUMBNAIL_SIZE = 320
+"""Pixels of the longest side, where nobody asks for another size."""
+EXPIRED = "This file was deleted after its time. The record of what was done is kept."
+ONE_HOUR = "public, max-age=3600, immutable"
 
 
 def result_url(job: Job, settings: Settings, request: Request) -> str | None:
     """Where a succeeded job's result is served, whatever contract asks."""
     if job.result_format is None and job.result_text is None:
         return None
-    base = settings.result_base_url or str(request.base_url).rstrip("/")
     folder = "media" if is_media(job) else "results"
-    return f"{base}/{folder}/{job.id}.{extension_of(job)}"
+    return f"{base_url(settings, request)}/{folder}/{job.id}.{extension_of(job)}"
+
+
+def original_url(job: Job, settings: Settings, request: Request) -> str | None:
+    """Where a job's photo is served as it came, for as long as it is kept."""
+    if job.input_key is None or job.files_deleted_at is not None:
+        return None
+    return f"{base_url(settings, request)}/results/{job.id}/original"
+
+
+def thumbnail_url(job: Job, settings: Settings, request: Request) -> str | None:
+    """A small picture of a job: of its result, or of its photo while there is none."""
+    if job.files_deleted_at is None and job.status is JobStatus.SUCCEEDED and job.result_format is not None:
+        return f"{base_url(settings, request)}/results/{job.id}.{extension_of(job)}/thumbnail"
+    original = original_url(job, settings, request)
+    return f"{original}?size={THUMBNAIL_SIZE}" if original else None
+
+
+def base_url(settings: Settings, request: Request) -> str:
+    """What addresses of files begin with, without a slash at the end."""
+    return settings.result_base_url or str(request.base_url).rstrip("/")
+
+
+def shown_name(job: Job) -> str:
+    """What the client called its photo, or the job's id."""
+    return job.original_filename or str(job.id)
 
 
 def extension_of(job: Job) -> str:
@@ -46,7 +73,7 @@ async def served(
     kind = ImageFormat(str(job.result_format))
     headers = {
         "Content-Length": str(size_bytes),
-        "Cache-Control": _ONE_HOUR,
+        "Cache-Control": ONE_HOUR,
         "ETag": f'"{job.id}"',
         "X-Content-Type-Options": "nosniff",
     }
@@ -105,6 +132,8 @@ def router(jobs: JobService, settings: Settings) -> APIRouter:
 
     async def _text(stem: str) -> str:
         job = await jobs.get(job_id_of(stem))
+        if job.files_deleted_at is not None:
+            raise Expired(EXPIRED)
         if job.result_text is None:
             raise NotFound("There is no such file.")
         return job.result_text

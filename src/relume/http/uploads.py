@@ -17,6 +17,7 @@ from relume.errors import ImageMissing, ImageTooLarge, InvalidInput, RelumeError
 _FORM_OVERHEAD_BYTES = 64 * 1024
 """What the fields and the boundaries of a form may take beside the image."""
 _MAX_JSON_BYTES = 64 * 1024
+_TOO_LONG = InvalidInput(f"The request is too long; at most {_MAX_JSON_BYTES // 1024} KB are allowed.")
 _MAX_FIELDS = 20
 _IDEMPOTENCY_KEY_CHARACTERS = 255
 
@@ -56,13 +57,15 @@ async def image_of(form: FormData, field: str = "image") -> bytes:
     return await upload.read()
 
 
+def filename_of(form: FormData, field: str = "image") -> str | None:
+    """What the client calls the one file, as it came."""
+    upload = form.get(field)
+    return upload.filename if isinstance(upload, UploadFile) else None
+
+
 async def read_json(request: Request, max_image_bytes: int = 0) -> dict[str, Any]:
     """A JSON object, with room for one image in base64. Raises InvalidInput, ImageTooLarge."""
-    too_large: RelumeError = InvalidInput(
-        f"The request is too long; at most {_MAX_JSON_BYTES // 1024} KB are allowed."
-    )
-    if max_image_bytes:
-        too_large = _too_large(max_image_bytes)
+    too_large: RelumeError = _too_large(max_image_bytes) if max_image_bytes else _TOO_LONG
     limited = Request(request.scope, _limit(request, max_image_bytes * 4 // 3 + _MAX_JSON_BYTES, too_large))
     try:
         found = json.loads(await limited.body())
@@ -71,6 +74,11 @@ async def read_json(request: Request, max_image_bytes: int = 0) -> dict[str, Any
     if not isinstance(found, dict):
         raise InvalidInput("The request's body must be a JSON object.")
     return found
+
+
+async def read_small(request: Request) -> bytes:
+    """A body of no more than what a JSON object without an image may have. Raises InvalidInput."""
+    return await Request(request.scope, _limit(request, _MAX_JSON_BYTES, _TOO_LONG)).body()
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -7,6 +7,7 @@ process-wide setting is touched.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -51,14 +52,17 @@ _REDUCED = 8
 """The largest reduction that a JPEG decoder makes for nothing."""
 
 
-def decode(data: bytes, limits: Limits = MOBILE) -> Photo:
+def decode(data: bytes, limits: Limits = MOBILE, longest_at_least: int | None = None) -> Photo:
     """The photo in a file.
+
+    With `longest_at_least`, a JPEG comes half, a quarter or an eighth as large, which spares time and memory, as
+    long as its longest side keeps so many pixels.
 
     Raises ImageMissing, ImageTooLarge, UnsupportedFormat, ImageDimensions or ImageUnreadable.
     """
     format_, header = examine(data, limits)
     try:
-        raster = upright(_raster(data, format_, header), header.orientation)
+        raster = upright(_raster(data, format_, header, longest_at_least), header.orientation)
     except RelumeError:
         raise
     except Exception as exc:  # Decoders of hostile bytes raise whatever they come across.
@@ -86,7 +90,7 @@ def prove(data: bytes, limits: Limits = MOBILE) -> None:
         raise unreadable(format_) from exc
 
 
-def _raster(data: bytes, format_: ImageFormat, header: Header) -> Raster:
+def _raster(data: bytes, format_: ImageFormat, header: Header, longest_at_least: int | None = None) -> Raster:
     if format_ is ImageFormat.HEIC:
         return _heic(data, header)
     stripped = _STRIPPED.get(format_, bytes)(data)
@@ -94,6 +98,9 @@ def _raster(data: bytes, format_: ImageFormat, header: Header) -> Raster:
         return _sixteen_bit_colour(stripped, format_, header)
     with _PILLOW[format_](io.BytesIO(stripped)) as image:
         _check_promise(image.size, header)
+        if format_ is ImageFormat.JPEG and longest_at_least is not None:
+            scale = min(longest_at_least / max(image.size), 1)
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
         raster = from_pillow(image, header.metadata.icc_profile)
     if format_ is ImageFormat.PNG and header.bit_depth == 16:

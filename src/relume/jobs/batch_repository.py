@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -58,13 +57,19 @@ class BatchRepository:
         async with self._database.reading() as session:
             return list((await session.scalars(query)).all())
 
-    async def waiting_before(self, lane: str, moment: datetime) -> int:
-        """How many jobs of a lane were waiting already at that moment and still are. Read from an index alone."""
-        query = select(func.count()).where(
-            column(Job.status) == JobStatus.QUEUED, column(Job.lane) == lane, column(Job.created_at) < moment
-        )
+    async def waiting_before(self, job: Job) -> int:
+        """How many jobs of its lane came before a job and still wait. Counted from indexes.
+
+        The jobs of a batch came at the same moment, and wait in the order of its files.
+        """
+        waits = column(Job.status) == JobStatus.QUEUED
+        earlier = (column(Job.lane) == job.lane, column(Job.created_at) < job.created_at)
+        before = (column(Job.batch_id) == job.batch_id, column(Job.batch_index) < job.batch_index)
         async with self._database.reading() as session:
-            return (await session.execute(query)).scalar_one()
+            found = (await session.execute(select(func.count()).where(waits, *earlier))).scalar_one()
+            if job.batch_id is not None:
+                found += (await session.execute(select(func.count()).where(waits, *before))).scalar_one()
+            return found
 
     async def replace(self, pairs: Sequence[tuple[Job, Job]]) -> list[Job]:
         """Give the places of ended jobs to new ones, in one transaction. Returns the new jobs that got one.

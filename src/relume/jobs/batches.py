@@ -17,7 +17,7 @@ from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import counting
 from relume.jobs.batch_repository import RETRIED, BatchRepository
-from relume.jobs.filenames import display_name
+from relume.jobs.filenames import display_name, folded
 from relume.jobs.files import upload_key
 from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus
 from relume.jobs.repository import KeyTaken
@@ -113,7 +113,7 @@ class BatchService:
         if not waiting:
             return None
         first = min(waiting, key=lambda job: job.created_at)
-        return 1 + await self.repository.waiting_before(first.lane, first.created_at)
+        return 1 + await self.repository.waiting_before(first)
 
     async def cancel(self, batch_id: UUID) -> list[Job]:
         """Cancel what waits and stop what runs. Raises NotFound, and Conflict when every file has ended."""
@@ -262,7 +262,7 @@ class Intake:
 
 
 _KEPT_BY_RETRY = {
-    *("contract", "client", "batch_id", "batch_index", "original_filename"),
+    *("contract", "client", "batch_id", "batch_index", "original_filename", "search_text"),
     *("model_id", "strength", "scale", "parameters", "lane"),
     *("input_format", "input_width", "input_height", "input_bytes"),
 }
@@ -280,6 +280,7 @@ def _new_job(batch: Batch, submission: BatchSubmission, index: int, received: Re
         batch_id=batch.id,
         batch_index=index,
         original_filename=received.original_filename,
+        search_text=folded(received.original_filename),
         model_id=submission.recipe.model_id,
         strength=submission.recipe.strength,
         scale=submission.recipe.scale,

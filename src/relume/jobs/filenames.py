@@ -18,10 +18,20 @@ def display_name(given: str | None, index: int) -> str:
 
     A file without a usable name is called by its place among the others, from 1.
     """
+    return shown_filename(given) or f"file-{index + 1}"
+
+
+def shown_filename(given: str | None) -> str | None:
+    """As `display_name`; None for a file without a usable name."""
     last = re.split(r"[/\\]", given or "")[-1]
     kept = "".join(sign for sign in last if unicodedata.category(sign)[0] != "C")
     name = " ".join(unicodedata.normalize("NFC", kept).split())[:_LONGEST]
-    return name if name.strip(". ") else f"file-{index + 1}"
+    return name if name.strip(". ") else None
+
+
+def folded(text: str) -> str:
+    """A text for comparing without regard to case, in any alphabet: databases fold ASCII alone, or by locale."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def unique_name(shown: str, extension: str, taken: Container[str]) -> str:

@@ -147,5 +147,10 @@ class Janitor:
 
 
 def _names(job: Job | None, key: str) -> bool:
-    """A running job's file is never a stray, even if the row does not name it yet."""
-    return job is not None and (not job.status.has_ended or key in all_keys(job))
+    """A running job's file is never a stray, even if the row does not name it yet.
+
+    What is left of deleted files is one: a result may have been moved while they were deleted.
+    """
+    if job is None or job.files_deleted_at is not None:
+        return False
+    return not job.status.has_ended or key in all_keys(job)

@@ -86,6 +86,10 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_status_lease_until", "status", "lease_until"),
         Index("ix_jobs_created_at", "created_at"),
         Index("ix_jobs_contract_created_at", "contract", "created_at"),
+        # The list of jobs, the newest first, of one state, one client or one kind.
+        Index("ix_jobs_status_created_at", "status", "created_at"),
+        Index("ix_jobs_client_created_at", "client", "created_at"),
+        Index("ix_jobs_model_id_created_at", "model_id", "created_at"),
         # Two chores of the janitor: only of the rows that are still to be dealt with, however many have ended.
         Index(
             "ix_jobs_files_expire_at",
@@ -112,7 +116,9 @@ class Job(SQLModel, table=True):
     batch_index: int | None = None
     """Its place in the batch, from 0. A job whose place a retry has taken is in no batch any more."""
     original_filename: str | None = Field(default=None, max_length=255)
-    """What the client called the file, made harmless. Shown, never used as a path."""
+    """What the client called the file, made harmless. Shown, never used as a path, and forgotten with the files."""
+    search_text: str | None = Field(default=None, sa_type=Text)
+    """What the list of jobs is searched by: that name, else the prompt, by `filenames.folded`."""
 
     model_id: str = Field(max_length=100)
     strength: float

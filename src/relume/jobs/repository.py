@@ -32,6 +32,7 @@ from sqlmodel import SQLModel
 
 from relume.errors import LeaseLost, NotFound
 from relume.jobs.group_commit import Work
+from relume.jobs.listing import JobFilter
 from relume.jobs.models import (
     AttemptRow,
     Batch,
@@ -142,13 +143,9 @@ class JobRepository:
         async with self._database.reading() as session:
             return {row[0]: row[1] for row in (await session.execute(query)).all()}
 
-    async def page(
-        self, status: JobStatus | None, *, limit: int, offset: int, client: str | None = None
-    ) -> tuple[int, list[Job]]:
-        """How many jobs there are (in one state, of one client), and a page of them, the newest first."""
-        chosen = [] if status is None else [column(Job.status) == status]
-        if client is not None:
-            chosen.append(column(Job.client) == client)
+    async def page(self, shown: JobFilter, *, limit: int, offset: int) -> tuple[int, list[Job]]:
+        """How many jobs a list shows, and a page of them, the newest first."""
+        chosen = shown.conditions()
         number = select(func.count()).select_from(Job).where(*chosen)
         newest = select(Job).where(*chosen).order_by(column(Job.created_at).desc(), column(Job.id).desc())
         async with self._database.reading() as session:
@@ -352,9 +349,39 @@ class JobRepository:
             return list((await session.scalars(expired_query(now).limit(limit))).all())
 
     async def mark_files_deleted(self, job_ids: Sequence[UUID], now: datetime) -> None:
-        values = {"files_deleted_at": now, "input_key": None, "staged_key": None}
+        """A text goes too. Only a batch still names its files: it tells what came of each."""
+        name, search, is_alone = (
+            column(Job.original_filename),
+            column(Job.search_text),
+            column(Job.batch_id).is_(None),
+        )
+        values = {
+            "files_deleted_at": now,
+            "input_key": None,
+            "staged_key": None,
+            "result_text": None,
+            "original_filename": case((is_alone, None), else_=name),
+            "search_text": case((and_(is_alone, name.is_not(None)), None), else_=search),
+        }
         async with self._database.transaction() as session:
             await session.execute(update(Job).where(column(Job.id).in_(job_ids)).values(**values))
+
+    async def forget_files(self, job_id: UUID, now: datetime) -> bool:
+        """Make an ended job's files due, and forget what they were called. Whether it has ended.
+
+        From then on no other job is answered with its result, and the janitor deletes what is left of the files.
+        """
+        name = column(Job.original_filename)
+        values = {
+            "files_expire_at": now,
+            "cache_key": None,
+            "result_text": None,
+            "original_filename": None,
+            "search_text": case((name.is_not(None), None), else_=column(Job.search_text)),
+        }
+        ended = (column(Job.id) == job_id, column(Job.status).in_(_ENDED))
+        forgotten = update(Job).where(*ended).values(**values).execution_options(**_PLAIN)
+        return await self._database.write(lambda session: _rows(session.execute(forgotten)) == 1, str(job_id))
 
     async def get_many(self, job_ids: Sequence[UUID]) -> list[Job]:
         """Those of these jobs that exist."""

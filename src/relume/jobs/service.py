@@ -17,6 +17,7 @@ from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import counting, webhook_message
 from relume.jobs.cancels import wish
+from relume.jobs.filenames import folded, shown_filename
 from relume.jobs.files import upload_key
 from relume.jobs.models import IdempotencyKey, Job, JobStatus
 from relume.jobs.repository import JobRepository, KeyTaken
@@ -45,6 +46,8 @@ class Submission:
     lane: str
     data: bytes | None = None
     source_url: str | None = None
+    filename: str | None = None
+    """What the client calls the photo, as it came."""
     parameters: dict[str, Any] | None = None
     formats: frozenset[ImageFormat] | None = None
     """What `data` may be; None for the formats of contract D."""
@@ -132,8 +135,13 @@ class JobService:
         """Raises NotFound."""
         return await self.repository.get(job_id)
 
-    async def watch(self, job_id: UUID) -> AsyncIterator[tuple[Job, str | None]]:
-        """The job and the step it is at, whenever either changes, until it has ended. Raises NotFound."""
+    async def watch(
+        self, job_id: UUID, *, while_queued: bool = False
+    ) -> AsyncIterator[tuple[Job, str | None]]:
+        """The job and the step it is at, whenever either changes, until it has ended. Raises NotFound.
+
+        With `while_queued` also every few seconds while it waits: its place in the queue may have changed.
+        """
         job = await self.repository.get(job_id)
         yield job, job.step
         if job.status.has_ended:
@@ -145,7 +153,8 @@ class JobService:
                 job = stored.model_copy(update={"progress": max(job.progress, stored.progress)})
             else:
                 job = _overlay(job, event)
-            if (job.status, job.progress, job.step) != seen:
+            still_waits = while_queued and event is None and job.status is JobStatus.QUEUED
+            if still_waits or (job.status, job.progress, job.step) != seen:
                 seen = (job.status, job.progress, job.step)
                 yield job, job.step
             if job.status.has_ended:
@@ -238,10 +247,13 @@ class JobService:
 
     def _new_job(self, submission: Submission) -> Job:
         now = self._clock.now()
+        name = shown_filename(submission.filename)
         return Job(
             id=uuid4(),
             contract=submission.contract,
             client=submission.client,
+            original_filename=name,
+            search_text=folded(name or (submission.parameters or {}).get("prompt") or "") or None,
             model_id=submission.recipe.model_id,
             strength=submission.recipe.strength,
             scale=submission.recipe.scale,

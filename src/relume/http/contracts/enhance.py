@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
 
 from relume.errors import (
     Conflict,
@@ -28,11 +26,11 @@ from relume.errors import (
 from relume.http import files
 from relume.http.contracts.enhance_answers import Accepted, BatchState, batch_state
 from relume.http.contracts.enhance_faces import FACE_FIELDS, chosen_faces
-from relume.http.contracts.enhance_zip import check_has_results, stream_zip
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
 from relume.http.multipart import FormLimits, read_parts
 from relume.http.problems import documented
+from relume.http.result_zip import Entry, check_has_results, zip_answer
 from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key
 from relume.imaging.limits import MEGABYTE
 from relume.jobs.batches import BatchSubmission, Intake
@@ -139,13 +137,7 @@ def router(services: Services, gate: Gate) -> APIRouter:
         """Named as the photos were, with `manifest.csv` and `manifest.json` of all files."""
         jobs = await batches.jobs(job_id_of(job_id))
         check_has_results(jobs)
-        headers = {
-            "Content-Disposition": f'attachment; filename="relume-{job_id.lower()[:8]}.zip"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        }
-        chunks = stream_zip(services.jobs, jobs, datetime.now(UTC))
-        return StreamingResponse(chunks, headers=headers, media_type="application/zip")
+        return zip_answer(services.jobs, [Entry(job) for job in jobs], job_id.lower()[:8])
 
     @routes.head("/processed/{name}", include_in_schema=False)
     @routes.get(

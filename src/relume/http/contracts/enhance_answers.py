@@ -7,12 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from relume.http.files import EXPIRED, shown_name
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job, JobStatus
 
 Word = Literal["queued", "processing", "completed", "failed"]
-
-EXPIRED = "This file was deleted after its time. The record of what was done is kept."
 
 
 class Accepted(BaseModel):
@@ -117,11 +116,6 @@ def entry(job: Job, base_url: str | None) -> Entry:
     told.cost_usd = job.cost_usd
     told.steps = [Step(**{name: part[name] for name in Step.model_fields}) for part in job.report or []]
     return told
-
-
-def shown_name(job: Job) -> str:
-    """A job of another contract has no file name."""
-    return job.original_filename or str(job.id)
 
 
 def _path(job: Job) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
@@ -25,7 +25,8 @@ from relume.errors import (
     UnknownModel,
 )
 from relume.http import files, problems
-from relume.http.contracts.generate_answers import STATUSES, Accepted, JobState, Page, accepted, page, state
+from relume.http.contracts.generate_answers import Accepted, JobState, accepted, state
+from relume.http.contracts.generate_list import BAD_INPUT, add_list
 from relume.http.contracts.generate_request import GenerateRequest, read_request, task_parameters
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
@@ -40,9 +41,6 @@ from relume.recipes import GENERATION_MODEL, build
 from relume.wiring import Services
 
 CONTRACT = "generate"
-BAD_INPUT = 422
-_MAX_PAGE = 100
-_LARGEST_OFFSET = 2**31 - 1
 _METADATA_EXPIRED = "The metadata of this job were deleted after their time."
 _UNFINISHED = "This job is not finished yet. Try again when its status is completed."
 
@@ -70,7 +68,8 @@ def router(services: Services, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["E: generation"], route_class=GenerateRoute)
     routes.dependencies.append(Depends(gate.require_key))
     _add_creation(routes, services, gate)
-    _add_reading(routes, services, gate)
+    _add_reading(routes, services)
+    add_list(routes, services, gate)
     _add_job(routes, services)
     return routes
 
@@ -136,8 +135,8 @@ def _add_creation(routes: APIRouter, services: Services, gate: Gate) -> None:
         return accepted(job, await _attempts(services, job.id))
 
 
-def _add_reading(routes: APIRouter, services: Services, gate: Gate) -> None:
-    repository, settings = services.jobs.repository, services.settings
+def _add_reading(routes: APIRouter, services: Services) -> None:
+    settings = services.settings
 
     @routes.get(
         "/status/{job_id}",
@@ -148,30 +147,8 @@ def _add_reading(routes: APIRouter, services: Services, gate: Gate) -> None:
     async def status(job_id: str, request: Request, response: Response) -> JobState:
         response.headers["Cache-Control"] = "no-store"
         job = await services.jobs.get(job_id_of(job_id))
-        return state(job, await _attempts(services, job.id), settings, request)
-
-    @routes.get(
-        "/jobs",
-        summary="A page of jobs, the newest first",
-        response_model_exclude_none=True,
-        responses=documented(KeyMissing, KeyWrong) | documented(InvalidParameter, status=BAD_INPUT),
-    )
-    async def jobs(
-        request: Request,
-        limit: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 20,
-        offset: Annotated[int, Query(ge=0, le=_LARGEST_OFFSET)] = 0,
-        status_filter: Annotated[str | None, Query(description=" or ".join(STATUSES))] = None,
-    ) -> Page:
-        """Of all contracts, and of the caller's key alone unless it is an operator's.
-
-        A job that is about a photo has no `prompt`.
-        """
-        if status_filter is not None and status_filter not in STATUSES:
-            raise InvalidParameter(f"status_filter must be one of {', '.join(STATUSES)}.")
-        chosen = STATUSES[status_filter] if status_filter else None
-        found = await repository.page(chosen, limit=limit, offset=offset, client=gate.sees_only(request))
-        attempts = await repository.attempt_counts([job.id for job in found[1]])
-        return page(found, attempts, (limit, offset), settings, request)
+        position = await services.batches.queue_position([job])
+        return state(job, await _attempts(services, job.id), settings, request, position)
 
 
 def _add_job(routes: APIRouter, services: Services) -> None:

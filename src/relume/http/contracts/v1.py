@@ -35,7 +35,7 @@ from relume.http.files import result_url
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
 from relume.http.problems import documented
-from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key, image_of, read_form
+from relume.http.uploads import IDEMPOTENCY_PARAMETER, filename_of, idempotency_key, image_of, read_form
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.service import Submission
 from relume.recipes import ModelCard, build, listed_models
@@ -124,13 +124,14 @@ def _add_restore(routes: APIRouter, services: Services, gate: Gate) -> None:
         async with read_form(request, settings.max_image_bytes) as form:
             recipe = recipe_of(form, settings.model_default)
             webhook_url = await webhook_url_of(form, services)
-            data = await image_of(form)
+            data, filename = await image_of(form), filename_of(form)
         job = await services.jobs.submit(
             Submission(
                 contract=CONTRACT,
                 recipe=recipe,
                 lane=services.catalog.lane(recipe),
                 data=data,
+                filename=filename,
                 client=gate.client(request),
                 idempotency_key=idempotency_key(request),
                 webhook_url=webhook_url,
@@ -167,12 +168,18 @@ def _add_job_events(routes: APIRouter, services: Services) -> None:
     async def events(request: Request, job: Job = Depends(watched)) -> AsyncIterator[ServerSentEvent]:  # noqa: B008
         """`progress` events with the job's state and the `step` it is at; one `done` event at the end.
 
-        On success the `done` event also tells the `outcome`, the `fidelity` and the `steps` that were taken.
+        While the job waits, they tell its `queue_position`, from 1. On success the `done` event also tells the
+        `outcome`, the `fidelity` and the `steps` that were taken.
         """
-        async for seen, step in jobs.watch(job.id):
+        last: dict[str, Any] = {}
+        async for seen, step in jobs.watch(job.id, while_queued=True):
             kind = "done" if seen.status.has_ended else "progress"
-            told = _state(seen, settings, request).model_dump() | {"step": step}
-            yield ServerSentEvent(event=kind, data=told | _account(seen))
+            told = _state(seen, settings, request).model_dump() | {"step": step} | _account(seen)
+            if seen.status is JobStatus.QUEUED:
+                told["queue_position"] = await services.batches.queue_position([seen])
+            if told != last:
+                yield ServerSentEvent(event=kind, data=told)
+            last = told
 
 
 def _add_cancel(routes: APIRouter, services: Services) -> None:
