@@ -8,18 +8,13 @@ const ENLARGING = new Set(['enlarging/builtin-1', 'enhance/upscale', 'mobile/hd-
 const NAME_WORDS = 6;
 
 export class HistoryJob {
+  /** @param item an entry of `GET /api/v1/jobs` */
   constructor(item) {
     Object.assign(this, item);
-    this.isDeleted = false; // by this page; the service's next answer says `expired`
   }
 
   get isActive() {
     return ACTIVE.has(this.status);
-  }
-
-  get kind() {
-    if (!this.prompt) return 'photo';
-    return this.model_name === 'mobile/text-generation' || /\.txt$/.test(this.result_url ?? '') ? 'text' : 'picture';
   }
 
   /** A key of `history.did`. */
@@ -30,8 +25,7 @@ export class HistoryJob {
   }
 
   get hasFiles() {
-    const isKept = this.files === 'kept' && !this.isDeleted;
-    return isKept && (!this.expires_at || secondsLeft(this.expires_at) > 0);
+    return this.files === 'kept' && (!this.expires_at || secondsLeft(this.expires_at) > 0);
   }
 
   get hasResult() {
@@ -58,7 +52,7 @@ export class HistoryJob {
   }
 
   get thumbnailPath() {
-    return this.thumbnail_url && this.canOpen ? resultPath(this.thumbnail_url) : null;
+    return this.thumbnail_url && this.hasFiles ? resultPath(this.thumbnail_url) : null;
   }
 
   get downloadName() {
@@ -75,7 +69,7 @@ export class HistoryJob {
       name: this.name ?? this.prompt ?? this.id,
       resultPath: resultPath(this.result_url),
       downloadName: this.downloadName,
-      previewUrl: this.original_url ? resultPath(this.original_url) : null,
+      previewUrl: this.original_url && this.kind === 'photo' ? resultPath(this.original_url) : null,
       width: this.width ?? 0,
       height: this.height ?? 0,
     };

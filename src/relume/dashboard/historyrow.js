@@ -34,7 +34,6 @@ export class HistoryRow {
   }
 
   update(job) {
-    if (this.job.isDeleted) job.isDeleted = true;
     this.job = job;
     this.render();
   }
@@ -69,7 +68,7 @@ export class HistoryRow {
   #renderError() {
     const error = this.job.status === 'failed' ? this.job.error : null;
     this.parts.error.hidden = !error;
-    this.parts.error.textContent = error ? explain(problemOf(error, this.job.error_message)) : '';
+    this.parts.error.textContent = error ? explain({ detail: error }) : '';
   }
 
   #renderWhen() {
@@ -92,7 +91,7 @@ export class HistoryRow {
 
   #renderActions() {
     const { job, buttons, box } = this;
-    if (!job.canOpen) this.parts.thumbnail.hidden = true;
+    if (!job.hasFiles) this.parts.thumbnail.hidden = true;
     buttons.open.disabled = !job.canOpen;
     buttons.download.hidden = !job.hasResult;
     buttons.delete.hidden = !job.hasFiles || job.isActive;
@@ -109,11 +108,7 @@ export class HistoryRow {
   }
 }
 
-/** The API tells an error as `{code, detail}` or as a sentence. */
-const problemOf = (error, sentence) => (typeof error === 'object' ? error : { detail: error ?? sentence });
-
 function leftInWords(job) {
-  if (job.isDeleted) return t('history.deleted');
   if (job.files === 'kept' && job.expires_at) return timeLeft(job.expires_at);
   return job.files === 'expired' ? t('history.expired') : '';
 }
@@ -123,6 +118,6 @@ function didInWords({ did, status, width, height, provider, seconds }) {
     status === 'completed' ? t(`history.did.${did}`) : t(`history.todo.${did}`),
     ...(width && height ? [`${number(width)} × ${number(height)}`] : []),
     ...(provider ? [has(`history.by.${provider}`) ? t(`history.by.${provider}`) : PROVIDERS[provider] ?? provider] : []),
-    ...(seconds ? [t('history.seconds', { seconds: number(Math.round(seconds * 10) / 10) })] : []),
+    ...(seconds >= 0.05 ? [t('history.seconds', { seconds: number(Math.round(seconds * 10) / 10) })] : []),
   ].join(' · ');
 }

@@ -15,7 +15,10 @@ export async function jobsOf(api, filter, { offset = 0, limit = PAGE, signal }) 
   return { total, jobs: jobs.map((item) => new HistoryJob(item)) };
 }
 
-export const deleteFiles = (api, { id }) => api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' });
+/** Resolves to the job as it is then: its record stays. */
+export async function deleteFiles(api, { id }) {
+  return new HistoryJob(await api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' }));
+}
 
 /** Makes new jobs: of a batch for all its failed photos, of a prompt for one more picture. */
 export async function retry(api, job) {
@@ -26,9 +29,32 @@ export async function retry(api, job) {
   return api.json('api/v1/generate', { method: 'POST', body });
 }
 
-/** A Blob with the results of these jobs in one ZIP. */
-export async function zipOf(api, jobs) {
-  const body = new FormData();
-  for (const { resultName } of jobs) body.append('name', resultName);
-  return (await api.response('results/zip', { method: 'POST', body })).blob();
+/**
+ * Downloads the results of these jobs as one ZIP. A plain form asks for it, into a frame that nobody
+ * sees, so that the browser writes it to disk while it comes; an error lands in that frame.
+ */
+export function downloadZip(frame, jobs, onError) {
+  const form = Object.assign(document.createElement('form'), {
+    method: 'post',
+    action: new URL('../results/zip', import.meta.url).href,
+    target: frame.name,
+    hidden: true,
+  });
+  form.append(...jobs.map(({ resultName }) => Object.assign(document.createElement('input'), { name: 'name', value: resultName })));
+  frame.onload = () => {
+    const said = frame.contentDocument?.body.textContent;
+    if (said) onError(problemIn(said));
+  };
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}
+
+function problemIn(text) {
+  try {
+    const { code, detail } = JSON.parse(text);
+    return { code, detail };
+  } catch {
+    return { code: 'unknown' };
+  }
 }

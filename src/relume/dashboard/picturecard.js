@@ -98,6 +98,7 @@ export class PictureCard {
       const button = this.element.querySelector(`[data-do=${key.split('.')[1]}]`);
       button.hidden = !isShown;
       button.setAttribute('aria-label', t('card.named', { action: t(key), name }));
+      if (button.classList.contains('icon-button')) button.title = t(key);
     }
     if (done) Object.assign(this.element.querySelector('[data-do=download]'), { href: resultPath, download: downloadName });
   }
@@ -111,7 +112,7 @@ function detailsOf({ options, width, height, made }) {
     size,
     ...(made ? [made.source === 'mock' ? t('generate.isMock') : made.model] : [options.model]),
     ...(seed === undefined || seed === null ? [] : [t('generate.seedWas', { seed })]),
-    ...(made?.seconds ? [t('generate.seconds', { seconds: number(Math.round(made.seconds * 10) / 10) })] : []),
+    ...(made?.seconds >= 0.05 ? [t('generate.seconds', { seconds: number(Math.round(made.seconds * 10) / 10) })] : []),
     ...(made?.cost ? [money(made.cost)] : []),
   ].join(' · ');
 }

@@ -218,7 +218,6 @@ export default {
   "history.left.days.one": "{count} day left",
   "history.left.days.other": "{count} days left",
   "history.expired": "Expired",
-  "history.deleted": "Deleted",
   "history.open": "Look closer",
   "history.download": "Download",
   "history.delete": "Delete now",

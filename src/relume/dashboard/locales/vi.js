@@ -218,7 +218,6 @@ export default {
   "history.left.days.one": "Còn {count} ngày",
   "history.left.days.other": "Còn {count} ngày",
   "history.expired": "Đã hết hạn",
-  "history.deleted": "Đã xóa",
   "history.open": "Xem gần hơn",
   "history.download": "Tải về",
   "history.delete": "Xóa ngay",

@@ -4,7 +4,7 @@ import { announce } from '../announce.js';
 import { loadStyle, loadTemplate } from '../assets.js';
 import { HistoryRow } from '../historyrow.js';
 import { explain, onLanguageChange, plural, t } from '../i18n.js';
-import { deleteFiles, jobsOf, PAGE, retry, zipOf } from '../joblist.js';
+import { deleteFiles, downloadZip, jobsOf, PAGE, retry } from '../joblist.js';
 import { briefly, whileSeen } from '../patience.js';
 
 const FILTERS = ['search', 'status', 'kind'];
@@ -234,11 +234,10 @@ class HistoryView {
   async #delete(row) {
     if (!(await this.#isSure(row))) return;
     try {
-      await deleteFiles(this.api, row.job);
-      row.job.isDeleted = true;
-      row.render();
-      announce(t('history.announceDeleted', { name: row.name }));
-      row.box.closest('.job').querySelector('.name').focus();
+      const { name } = row;
+      row.update(await deleteFiles(this.api, row.job));
+      announce(t('history.announceDeleted', { name }));
+      row.parts.name.focus();
     } catch (error) {
       this.#tell(error);
     }
@@ -272,20 +271,8 @@ class HistoryView {
     first?.box.focus();
   }
 
-  async #zip() {
-    const button = this.part('zip');
-    button.disabled = true;
-    try {
-      save(await zipOf(this.api, this.#chosen.map(({ job }) => job)), 'relume.zip');
-    } catch (error) {
-      this.#tell(error);
-    }
-    button.disabled = false;
+  #zip() {
+    this.#tell(null);
+    downloadZip(this.part('frame'), this.#chosen.map(({ job }) => job), (error) => this.#tell(error));
   }
-}
-
-function save(blob, name) {
-  const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // The browser has read it by then.
 }
