@@ -27,8 +27,8 @@ from relume.room import Room
 SMALLEST, LARGEST = 64, 4096
 _MEMORY_BYTES = 512 * MEGABYTE
 """What pictures being scaled may hold together. They do not wait for the jobs, which hold theirs for minutes."""
-_READABLE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {f"image/{kind}": {} for kind in ("jpeg", "png", "webp")}}
+_SHOWN: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}, "image/png": {}, "image/webp": {}}}
 }
 
 Size = Annotated[

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -62,14 +63,13 @@ class BatchRepository:
 
         The jobs of a batch came at the same moment, and wait in the order of its files.
         """
-        waits = column(Job.status) == JobStatus.QUEUED
-        earlier = (column(Job.lane) == job.lane, column(Job.created_at) < job.created_at)
-        before = (column(Job.batch_id) == job.batch_id, column(Job.batch_index) < job.batch_index)
+        ahead = [_waiting(column(Job.lane) == job.lane, column(Job.created_at) < job.created_at)]
+        if job.batch_id is not None:
+            ahead.append(
+                _waiting(column(Job.batch_id) == job.batch_id, column(Job.batch_index) < job.batch_index)
+            )
         async with self._database.reading() as session:
-            found = (await session.execute(select(func.count()).where(waits, *earlier))).scalar_one()
-            if job.batch_id is not None:
-                found += (await session.execute(select(func.count()).where(waits, *before))).scalar_one()
-            return found
+            return sum([(await session.execute(query)).scalar_one() for query in ahead])
 
     async def replace(self, pairs: Sequence[tuple[Job, Job]]) -> list[Job]:
         """Give the places of ended jobs to new ones, in one transaction. Returns the new jobs that got one.
@@ -98,3 +98,7 @@ class BatchRepository:
         for job in jobs:
             if job.status is JobStatus.QUEUED:
                 self._quota.take(session, job)
+
+
+def _waiting(*conditions: Any) -> Select[Any]:
+    return select(func.count()).where(column(Job.status) == JobStatus.QUEUED, *conditions)
