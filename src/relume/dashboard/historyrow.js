@@ -77,7 +77,7 @@ export class HistoryRow {
     const day = isToday ? {} : { day: 'numeric', month: 'short' };
     this.parts.when.dateTime = this.job.created_at;
     this.parts.when.title = moment.toLocaleString(language());
-    this.parts.when.textContent = moment.toLocaleString(language(), { ...day, hour: '2-digit', minute: '2-digit' });
+    this.parts.when.textContent = moment.toLocaleString(language(), { ...day, hour: 'numeric', minute: '2-digit' });
   }
 
   #renderThumbnail() {
