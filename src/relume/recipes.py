@@ -100,6 +100,17 @@ def _gentle(scale: int, _parameters: Parameters) -> tuple[Task, ...]:
     return (RepairDamage(), Denoise(), BalanceColour(), *enlarge, Sharpen())
 
 
+def _cartoon(style: str, title: str, description: str) -> ModelCard:
+    """One card a style, so that contract D's frozen parameters suffice."""
+    return ModelCard(
+        id=f"cartoon/{style}-1",
+        title=title,
+        description=description,
+        make_tasks=lambda _scale, _: (Cartoonify(style),),
+        scales=(1,),
+    )
+
+
 MODELS: dict[str, ModelCard] = {
     card.id: card
     for card in (
@@ -118,6 +129,13 @@ MODELS: dict[str, ModelCard] = {
             providers=("builtin",),
         ),
         ModelCard(
+            id="enlarging/standard-1",
+            title="Enlarge",
+            description="Enlarges two or four times with the best enlarger that this service has.",
+            make_tasks=lambda scale, _: (Upscale(scale),),
+            scales=(2, 4),
+        ),
+        ModelCard(
             id="enlarging/builtin-1",
             title="Enlarge on this machine",
             description="Enlarges two or four times and changes nothing else.",
@@ -125,6 +143,10 @@ MODELS: dict[str, ModelCard] = {
             scales=(2, 4),
             providers=("builtin",),
         ),
+        _cartoon("comic", "Comic", "A cartoon in flat colours and bold black lines."),
+        _cartoon("soft", "Watercolour", "A cartoon in soft washes on light paper."),
+        _cartoon("sketch", "Pencil", "A drawing in pencil lines and shading on white paper."),
+        _cartoon("poster", "Poster", "A cartoon in a few flat colours without lines."),
         ModelCard(
             id=RESTORE_URL_MODEL,
             title="Restore by URL",

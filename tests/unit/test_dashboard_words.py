@@ -105,7 +105,7 @@ def test_every_key_that_is_used_exists() -> None:
         ("", "t('nowhere.to.be')", {"nowhere.to.be"}),
         ("", "plural('gallery.none', 2)", {"gallery.none", "gallery.none.one", "gallery.none.other"}),
         ("", "const key = 'state.lost';", {"state.lost"}),
-        ("", "t('state.done') + plural('gallery.all', 2)", set()),
+        ("", "t('state.queued') + plural('gallery.all', 2)", set()),
     ],
 )
 def test_a_missing_key_is_found(markup: str, script: str, missing: set[str]) -> None:
@@ -120,8 +120,16 @@ def test_every_key_that_is_put_together_exists() -> None:
 
 
 def test_every_state_and_action_has_words() -> None:
-    states = set(re.findall(r"state: '(\w+)'", scripts())) - {"refused"}  # shown as failed
+    states = set(re.findall(r"state: '(\w+)'", scripts())) - {
+        "refused",
+        "done",
+    }  # shown as failed; as what was done
     assert {f"state.{state}" for state in states} <= dictionary("en").keys()
+    purposes = set(re.findall(r'name="purpose" value="(\w+)"', page()))
+    assert len(purposes) == 3
+    assert {f"{group}.{purpose}" for group in ("done", "purpose") for purpose in purposes} <= dictionary(
+        "en"
+    ).keys()
     actions = set(re.findall(r'data-action="(\w+)"', page()))
     assert {f"card.{action}" for action in actions} <= dictionary("en").keys()
 
@@ -142,6 +150,7 @@ def test_every_word_is_read_somewhere() -> None:
 def test_every_error_sentence_belongs_to_a_code() -> None:
     of_the_service = {error.code for error in _all_errors(RelumeError)}
     of_the_page = set(re.findall(r"code(?: =|:) '(\w+)'", scripts()))
+    of_the_page |= set(re.findall(r"'error\.(\w+)'", scripts()))
     codes = {key.removeprefix("error.") for key in dictionary("en") if key.startswith("error.")}
     assert codes <= of_the_service | of_the_page
 

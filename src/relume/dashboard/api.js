@@ -17,9 +17,13 @@ export class ApiError extends Error {
 
 const connectionLost = () => new ApiError({ code: 'connection' });
 
-export class Api {
+/** Tells by `reach` events when the service is lost, and when it is found again. */
+export class Api extends EventTarget {
+  isReachable = true;
+
   /** @param askForKey async (wasRefused) => the key a person typed, or null if they declined */
   constructor(askForKey) {
+    super();
     this.askForKey = askForKey;
     this.declined = false;
   }
@@ -80,7 +84,7 @@ export class Api {
   response(path, init = {}) {
     return this.#withKey(async (key) => {
       const response = await fetch(new URL(path, SERVICE), requestOf(init, key)).catch((error) => {
-        throw error.name === 'AbortError' ? error : connectionLost();
+        throw init.signal?.aborted ? error : connectionLost();
       });
       if (!response.ok) throw problem(response.status, response.headers, await response.text());
       return response;
@@ -91,12 +95,21 @@ export class Api {
     for (;;) {
       const key = this.key;
       try {
-        return await send(key);
+        const answer = await send(key);
+        this.#reached(true);
+        return answer;
       } catch (error) {
+        if (error.name !== 'AbortError' && error.name !== 'TimeoutError') this.#reached(error.code !== 'connection');
         if (!error.wantsKey) throw error;
         if (key === this.key) await this.#newKey(error, key);
       }
     }
+  }
+
+  #reached(isReachable) {
+    if (isReachable === this.isReachable) return;
+    this.isReachable = isReachable;
+    this.dispatchEvent(new Event('reach'));
   }
 
   async #newKey(error, refused) {
@@ -191,3 +204,11 @@ export function resultPath(resultUrl) {
   searchParams.set('delivery', 'proxy');
   return `${pathname}?${searchParams}`;
 }
+
+/** The name a result goes by: the last part of its address. */
+export const resultName = (path) => path.split('?')[0].split('/').at(-1);
+
+/** The photo before, small, which the service keeps as long as the result. */
+export const originalPath = (path) => `${path.split('?')[0]}/original?size=640`;
+
+export const zipAddress = new URL('results/zip', SERVICE).href;

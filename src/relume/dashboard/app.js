@@ -3,9 +3,10 @@
 import { Api } from './api.js';
 import { language, onLanguageChange, setLanguage, t, translatePage } from './i18n.js';
 import { askForKey } from './keyprompt.js';
+import { startOffline } from './offline.js';
 import { Router } from './router.js';
 import { startTheme } from './theme.js';
-import { startPhotos } from './views/start.js';
+import { mayReload, startPhotos } from './views/start.js';
 
 const byId = (id) => document.getElementById(id);
 const api = new Api(askForKey);
@@ -48,7 +49,7 @@ function viewShown(name, isFirst) {
   tellWhere();
   if (isFirst) return;
   scrollTo(0, 0);
-  const heading = document.querySelector('main > :not([hidden]) :is(h1, h2)');
+  const heading = [...byId('main').querySelectorAll('h1, h2')].find((one) => one.checkVisibility());
   heading?.setAttribute('tabindex', '-1');
   heading?.focus({ preventScroll: true, focusVisible: false });
 }
@@ -66,4 +67,5 @@ startTheme(byId('theme'));
 startSkipLink();
 const context = { api, openViewer };
 startPhotos(context);
+startOffline(api, () => mayReload() && !navigator.userActivation?.hasBeenActive);
 new Router({ start: byId('start'), outlet: byId('outlet'), context, onShown: viewShown });

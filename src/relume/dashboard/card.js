@@ -1,5 +1,6 @@
 // One photo as the person sees it: picture, state in plain words, progress, what can be done.
 
+import { nextFrame } from './frame.js';
 import { explain, has, number, percent, t, translate } from './i18n.js';
 import { makeSlider } from './slider.js';
 
@@ -18,7 +19,8 @@ export class Card {
     for (const button of this.element.querySelectorAll('button[data-action]')) {
       button.addEventListener('click', () => actions[button.dataset.action](photo));
     }
-    photo.addEventListener('change', () => this.render());
+    const draw = () => this.render();
+    photo.addEventListener('change', () => nextFrame(draw));
     this.render();
   }
 
@@ -48,7 +50,7 @@ export class Card {
     if (photo.state === 'done') this.#show(photo.resultPath, () => this.#compare());
     else if (photo.previewUrl) this.#show(photo.previewUrl, () => this.#preview());
     else if (this.#slider) this.#show(null, () => this.#parts.part('frame').replaceChildren());
-    if (this.#slider && photo.previewUrl) this.#slider.before.src = photo.previewUrl;
+    if (this.#slider && photo.previewUrl) this.#showBefore(photo.previewUrl);
     this.#parts.part('placeholder').hidden = Boolean(photo.previewUrl || this.#slider);
     this.#describePicture();
   }
@@ -69,13 +71,23 @@ export class Card {
   #compare() {
     this.#slider = makeSlider(this.#parts.part('frame'));
     const { root, before, after } = this.#slider;
-    root.classList.toggle('is-alone', !this.photo.previewUrl);
-    root.classList.add('is-loading');
-    before.hidden = !this.photo.previewUrl;
+    root.classList.add('is-alone', 'is-loading');
+    before.hidden = true;
+    before.loading = 'lazy';
+    before.addEventListener('load', () => root.classList.remove('is-alone'));
+    before.addEventListener('error', () => (before.hidden = true)); // It is no longer kept.
+    this.#showBefore(this.photo.beforePath);
     after.loading = 'lazy';
     after.addEventListener('load', () => this.#arrived(after));
     after.addEventListener('error', () => this.photo.update({ state: 'failed', error: { code: 'result_gone' } }));
     after.src = this.photo.resultPath;
+  }
+
+  #showBefore(source) {
+    const { before } = this.#slider;
+    if (before.getAttribute('src') === source) return;
+    before.hidden = false;
+    before.src = source;
   }
 
   #arrived(after) {
@@ -144,7 +156,9 @@ export class Card {
   }
 }
 
-function stateInWords({ state, step, progress }) {
+function stateInWords({ state, step, progress, queuePosition, options }) {
+  if (state === 'done') return t(`done.${options.purpose ?? 'repair'}`);
+  if (state === 'queued' && queuePosition) return t('state.queuedAt', { position: number(queuePosition) });
   if (state === 'running' && step) return t('state.step', { step: stepName(step), percent: percent(progress) });
   if (state === 'refused') return t('state.failed');
   return t(`state.${state}`, { percent: percent(progress) });
@@ -158,9 +172,17 @@ function errorInWords({ code, detail, megabytes }) {
 }
 
 function detailsOf({ state, steps, options }) {
-  const settings = t('card.settings', { strength: percent(options.strength), upscale: options.upscale });
-  if (state !== 'done' || !steps) return settings;
-  const names = steps.filter((step) => has(`done.${step}`)).map((step) => t(`done.${step}`));
-  const told = names.length ? t('card.steps', { steps: names.join(', ') }) : t('card.unchanged');
-  return `${settings} · ${told}`;
+  const told = [settingsOf(options)];
+  if (options.localOnly) told.push(t('card.localOnly'));
+  if (state === 'done' && steps && options.purpose !== 'cartoon') {
+    const names = steps.filter((step) => has(`improved.${step}`)).map((step) => t(`improved.${step}`));
+    told.push(names.length ? t('card.steps', { steps: names.join(', ') }) : t('card.unchanged'));
+  }
+  return told.join(' · ');
+}
+
+function settingsOf({ purpose, strength, upscale }) {
+  if (purpose === 'enlarge') return t('card.enlarged', { upscale });
+  if (purpose === 'cartoon') return t('purpose.cartoon');
+  return t('card.settings', { strength: percent(strength), upscale });
 }

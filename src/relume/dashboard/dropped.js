@@ -1,4 +1,6 @@
-// Files out of a drop or a paste, folders opened.
+// Files out of a drop or a paste; folders opened, and what is no photo left in them.
+
+import { isPhotoName } from './photo.js';
 
 /** @returns {Promise<File[]>} */
 export async function filesOf(transfer) {
@@ -14,7 +16,7 @@ async function open(entry) {
   if (entry instanceof File) return [entry];
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const children = await childrenOf(entry);
-  return (await Promise.all(children.filter(({ name }) => !name.startsWith('.')).map(open))).flat();
+  return (await Promise.all(children.filter(({ name, isFile }) => (isFile ? isPhotoName(name) : !name.startsWith('.'))).map(open))).flat();
 }
 
 /** A folder gives its entries in parts of at most 100, until an empty part. */

@@ -60,7 +60,7 @@ export function plural(key, count, values = {}) {
   return t(`${key}.${form}`, { count: number(count), ...values });
 }
 
-export const number = (value) => new Intl.NumberFormat(current).format(value);
+export const number = (value, options) => new Intl.NumberFormat(current, options).format(value);
 
 export const percent = (fraction) =>
   new Intl.NumberFormat(current, { style: 'percent', maximumFractionDigits: 0 }).format(fraction);

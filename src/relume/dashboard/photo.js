@@ -1,21 +1,26 @@
 // One photo on its way: what is known of it, and its state.
 //
-//   waiting → uploading → queued → running → done
-//      └──────────┴──────────┴────────┴────→ failed | cancelled
+//   (ready →) waiting → uploading → queued → running → done
+//                └──────────┴──────────┴────────┴────→ failed | cancelled
 //
-// `limited` and `reconnecting` are pauses on the way; `refused` is a doubt of this page, before
+// `ready` waits for a person to start it, because it costs money. `limited` and `reconnecting` are pauses on the way; `refused` is a doubt of this page, before
 // anything was sent: the server decides if the person insists.
+
+import { originalPath } from './api.js';
 
 const IMAGE_NAME = /\.(jpe?g|png|webp|hei[cf])$/i;
 const USUAL_LIMIT_BYTES = 15_000_000;
 
+const SUFFIXES = { repair: 'restored', enlarge: 'enlarged', cartoon: 'cartoon' };
+
 const ACTIVE = new Set(['waiting', 'limited', 'uploading', 'reconnecting', 'queued', 'running', 'cancelling']);
-const NOT_YET_SENT = new Set(['waiting', 'limited', 'uploading', 'reconnecting']);
+const NOT_YET_SENT = new Set(['ready', 'waiting', 'limited', 'uploading', 'reconnecting']);
 
 export class Photo extends EventTarget {
   state = 'waiting';
   progress = 0;
   step = null;
+  queuePosition = null; // 1 is next; null while unknown
   steps = null; // the names of those that changed the photo, in order; null while unknown
   error = null;
   jobId = null;
@@ -39,6 +44,7 @@ export class Photo extends EventTarget {
   follow(said, pathOf) {
     const { status, progress = 0, step = null, result_url: resultUrl = null, error = null } = said;
     const change = { step: step ?? this.step, progress: Math.max(this.progress, progress) };
+    if ('queue_position' in said) change.queuePosition = said.queue_position;
     if (said.steps) change.steps = said.steps.filter(({ changed }) => changed).map(({ name }) => name);
     if (status === 'succeeded') {
       Object.assign(change, { state: 'done', progress: 1, resultPath: pathOf(resultUrl) });
@@ -57,7 +63,7 @@ export class Photo extends EventTarget {
   /** From the start again: another key, because the old one would give the old job. */
   restart() {
     this.update({
-      state: 'waiting', progress: 0, step: null, steps: null,
+      state: 'waiting', progress: 0, step: null, steps: null, queuePosition: null,
       error: null, jobId: null, resultPath: null, idempotencyKey: uuid(),
     });
   }
@@ -74,14 +80,22 @@ export class Photo extends EventTarget {
     return this.state === 'failed' || this.state === 'refused';
   }
 
+  /** The photo before: the file that was chosen, or what the service keeps of it beside the result. */
+  get beforePath() {
+    return this.previewUrl ?? (this.resultPath && originalPath(this.resultPath));
+  }
+
   /** `wedding.heic` becomes `wedding-restored.jpg`, with the extension that the result has. */
   get downloadName() {
     const stem = this.name.replace(/\.[^.]+$/, '') || 'photo';
     const ofResult = /\.(jpe?g|png)$/i.exec(this.resultPath?.split('?')[0] ?? '')?.[1];
     const extension = ofResult ?? (/\.(png|webp)$/i.test(this.name) ? 'png' : 'jpg');
-    return `${stem}-restored.${extension.toLowerCase().replace('jpeg', 'jpg')}`;
+    return `${stem}-${SUFFIXES[this.options.purpose] ?? SUFFIXES.repair}.${extension.toLowerCase().replace('jpeg', 'jpg')}`;
   }
 }
+
+/** Whether a file of a folder is worth showing: folders hold much else. */
+export const isPhotoName = (name) => IMAGE_NAME.test(name) && !name.startsWith('.');
 
 /** A doubt about a file that needs no server to be told: `{code, values}`, or null. */
 export function doubt(file) {

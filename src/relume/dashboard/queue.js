@@ -1,7 +1,7 @@
 // Sends photos to the service: a few at a time, in order, with patience.
 
 const UPLOADS_AT_ONCE = 3;
-const RECONNECT_SECONDS = [1, 2, 4, 8, 15]; // about half a minute, then the person decides
+const RECONNECT_SECONDS = [1, 2, 4, 8, 15]; // about half a minute with a network, then the person decides
 const DEFAULT_PAUSE_SECONDS = 6; // a token of the default rate limit, 10 a minute
 
 export class UploadQueue extends EventTarget {
@@ -87,11 +87,20 @@ export class UploadQueue extends EventTarget {
       } catch (error) {
         if (error.code !== 'connection' || attempt >= RECONNECT_SECONDS.length) throw error;
         photo.update({ state: 'reconnecting', progress: 0 });
-        await sleep(RECONNECT_SECONDS[attempt]);
+        if (navigator.onLine) await sleep(RECONNECT_SECONDS[attempt]);
+        else attempt = await online(signal);
         signal.throwIfAborted();
       }
     }
   }
+}
+
+/** Without a network, no attempt is counted. Resolves to the number that comes before the first. */
+function online(signal) {
+  return new Promise((resolve) => {
+    addEventListener('online', () => resolve(-1), { once: true });
+    signal.addEventListener('abort', () => resolve(-1), { once: true });
+  });
 }
 
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -101,6 +110,7 @@ function formOf({ file, name, options }) {
   form.append('strength', options.strength);
   form.append('upscale', options.upscale);
   if (options.modelId) form.append('model_id', options.modelId);
+  if (options.localOnly) form.append('local_only', 'true');
   form.append('image', file, name);
   return form;
 }

@@ -5,7 +5,23 @@ import { Photo } from './photo.js';
 const STORED_AS = 'relume.photos';
 const KEPT = ['name', 'options', 'state', 'jobId', 'resultPath', 'steps', 'width', 'height'];
 
-export function remember(photos) {
+const SOON_MS = 250;
+let planned = null;
+
+/** A moment later, and when the page goes away; a hidden page draws no frames, but it remembers. */
+export function rememberSoon(photosOfPage) {
+  const now = () => {
+    clearTimeout(planned);
+    planned = null;
+    removeEventListener('pagehide', now);
+    remember(photosOfPage());
+  };
+  if (planned) return;
+  planned = setTimeout(now, SOON_MS);
+  addEventListener('pagehide', now);
+}
+
+function remember(photos) {
   const kept = photos
     .filter((photo) => photo.jobId && (photo.isActive || photo.state === 'done'))
     .map((photo) => Object.fromEntries(KEPT.map((field) => [field, photo[field]])));

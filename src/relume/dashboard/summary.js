@@ -1,9 +1,29 @@
 // The line above the photos: how far all of them are, and what can be done with all of them.
 
+import { announce } from './announce.js';
 import { number, plural, t } from './i18n.js';
 
 const part = (name) => document.querySelector(`#gallery [data-part=${name}]`);
+const PROBLEM_SHOWN_MS = 12_000;
 let countdown = null;
+let problem = '';
+
+/** Beside the summary for a while, and said at once. */
+export function tellProblem(sentence) {
+  problem = sentence;
+  announce(sentence);
+  renderProblem();
+  setTimeout(() => {
+    if (problem === sentence) problem = '';
+    renderProblem();
+  }, PROBLEM_SHOWN_MS);
+}
+
+function renderProblem() {
+  const place = document.getElementById('problem');
+  place.textContent = problem;
+  place.hidden = !problem;
+}
 
 /** @param pausedUntil milliseconds since the epoch until which the service wants no more photos */
 export function renderSummary(photos, pausedUntil) {
@@ -16,7 +36,7 @@ export function renderSummary(photos, pausedUntil) {
   ].join(' · ');
   part('download-all').hidden = done < 2;
   part('cancel-all').hidden = active < 2;
-  part('clear').hidden = active === photos.length;
+  part('clear').hidden = photos.every(({ isActive, state }) => isActive || state === 'ready');
   renderPause(pausedUntil);
 }
 

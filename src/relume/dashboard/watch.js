@@ -85,16 +85,19 @@ export class Watcher {
     }
   }
 
-  /** A finished job's one event also tells what was done to the photo. */
+  /** The first event of a stream tells more than a poll: the place in the queue, the step, what was done. */
   async #asked(jobId) {
-    const said = await this.api.job(jobId);
-    if (said.status !== 'succeeded') return said;
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POLL_EVERY_MS)]);
     try {
-      for await (const { data } of this.api.events(jobId, AbortSignal.timeout(POLL_EVERY_MS))) return data;
-    } catch {
-      // What was done stays untold; that it is done does not.
+      for await (const { data } of this.api.events(jobId, signal)) return data;
+    } catch (error) {
+      if (error.status) throw error;
+      // Nothing came: the plain answer is left.
+    } finally {
+      abort.abort();
     }
-    return said;
+    return this.api.job(jobId);
   }
 
   #heard(photo, said) {

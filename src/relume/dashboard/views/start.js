@@ -2,30 +2,34 @@
 
 import { announceAdded, announceDone, announceFailed } from '../announce.js';
 import { Card } from '../card.js';
-import { filesOf } from '../dropped.js';
-import { onLanguageChange } from '../i18n.js';
+import { Estimates, inWords } from '../estimates.js';
+import { nextFrame } from '../frame.js';
+import { onLanguageChange, t } from '../i18n.js';
+import { startIntake } from '../intake.js';
 import { currentOptions, offerModels, startOptions } from '../options.js';
 import { doubt, Photo } from '../photo.js';
-import { makePreview } from '../previews.js';
+import { forgetPreview, previewWhenNear } from '../previews.js';
 import { UploadQueue } from '../queue.js';
-import { recall, remember } from '../session.js';
+import { ReadyBar } from '../ready.js';
+import { go } from '../router.js';
+import { recall, rememberSoon } from '../session.js';
 import { CompareSlider } from '../slider.js';
-import { renderSummary } from '../summary.js';
+import { renderSummary, tellProblem } from '../summary.js';
 import { Watcher } from '../watch.js';
-
-const BETWEEN_DOWNLOADS_MS = 400; // closer together, browsers drop some
+import { downloadAll } from '../zip.js';
 
 const byId = (id) => document.getElementById(id);
-let api, openViewer, watcher, queue;
 const cards = new Map(); // photo → Card, in the order of the page
 const photos = () => [...cards.keys()];
-const photosDone = () => photos().filter((photo) => photo.state === 'done');
+const photosIn = (state) => photos().filter((photo) => photo.state === state);
+
+let api, openViewer, watcher, queue, estimates, readyBar, modelsKnown;
 
 const actions = {
   cancel,
   retry,
   remove,
-  zoom,
+  zoom: (photo) => openViewer(photo, photosIn('done')),
   force: (photo) => {
     photo.restart();
     queue.add(photo);
@@ -36,22 +40,33 @@ const actions = {
 
 // ── Photos come in ──────────────────────────────────────────────────────────────────────────────
 
-function addFiles(files) {
-  if (!files.length) return;
+async function addFiles(files, isFolder) {
+  go('start');
+  if (!files.length) return isFolder && tellProblem(t('error.empty_folder'));
   api.mayAskAgain();
+  await modelsKnown; // Which of them is meant depends on what there is.
   const added = files.map((file) => new Photo({ file, name: file.name, options: currentOptions() }));
   announceAdded(added.length);
   enter(added);
 }
 
-function enter(added) {
-  for (const photo of added) {
-    show(photo);
-    const error = doubt(photo.file);
-    if (error) photo.update({ state: 'refused', error });
+async function enter(added) {
+  for (const photo of added) show(photo);
+  const sound = added.filter((photo) => !isDoubted(photo));
+  if (!sound.length) return;
+  const { isPaid } = await estimates.of(sound[0].options);
+  for (const photo of sound) {
+    if (photo.state !== 'waiting') continue; // Cancelled or removed in the meantime.
+    if (isPaid) photo.update({ state: 'ready' });
     else queue.add(photo);
-    if (!photo.previewUrl && error?.code !== 'not_image') makePreview(photo);
   }
+}
+
+function isDoubted(photo) {
+  const error = doubt(photo.file);
+  if (error) photo.update({ state: 'refused', error });
+  if (!photo.previewUrl && error?.code !== 'not_image') previewWhenNear(cards.get(photo).element, photo);
+  return Boolean(error);
 }
 
 function show(photo) {
@@ -73,14 +88,15 @@ function stateChanged(photo) {
   refresh();
 }
 
-/** The words once a frame at most, however many photos change in it. */
 function refresh() {
   document.body.classList.toggle('has-photos', cards.size > 0);
-  refresh.planned ??= requestAnimationFrame(() => {
-    refresh.planned = null;
-    renderSummary(photos(), queue.pausedUntil);
-    remember(photos());
-  });
+  rememberSoon(photos);
+  nextFrame(drawSummary);
+}
+
+function drawSummary() {
+  renderSummary(photos(), queue.pausedUntil);
+  readyBar.refresh();
 }
 
 // ── What a card offers ──────────────────────────────────────────────────────────────────────────
@@ -117,6 +133,7 @@ function retry(photo) {
 function remove(photo) {
   const { element } = cards.get(photo);
   const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+  forgetPreview(element);
   element.remove();
   cards.delete(photo);
   const isShared = photos().some((other) => other.previewUrl === photo.previewUrl);
@@ -125,63 +142,38 @@ function remove(photo) {
   (neighbour?.querySelector('button:not([hidden])') ?? byId('choose')).focus();
 }
 
-function zoom(photo) {
-  openViewer(photo, photosDone());
-}
-
-async function downloadAll() {
-  for (const photo of photosDone()) {
-    cards.get(photo).element.querySelector('[data-action=download]').click();
-    await new Promise((resolve) => setTimeout(resolve, BETWEEN_DOWNLOADS_MS));
-  }
-}
-
-// ── The page itself ─────────────────────────────────────────────────────────────────────────────
-
-function startIntake() {
-  const input = byId('file-input');
-  for (const button of [byId('choose'), byId('add')]) {
-    button.addEventListener('click', () => input.click());
-  }
-  input.addEventListener('change', () => {
-    addFiles([...input.files]);
-    input.value = ''; // So that the same file can be chosen again.
-  });
-  document.addEventListener('paste', async (event) => addFiles(await filesOf(event.clipboardData)));
-  startDrop();
-}
-
-function startDrop() {
-  const bringsFiles = (event) => event.dataTransfer?.types.includes('Files');
-  const over = (isOver) => document.body.classList.toggle('is-dragged-over', isOver);
-  document.addEventListener('dragover', (event) => {
-    if (!bringsFiles(event)) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = 'copy';
-    over(true);
-  });
-  document.addEventListener('dragleave', (event) => event.relatedTarget ?? over(false));
-  document.addEventListener('drop', async (event) => {
-    over(false);
-    if (!bringsFiles(event)) return;
-    event.preventDefault();
-    addFiles(await filesOf(event.dataTransfer));
-  });
-}
+// ── The view itself ─────────────────────────────────────────────────────────────────────────────
 
 function startGallery() {
   const part = (name) => byId('gallery').querySelector(`[data-part=${name}]`);
-  part('download-all').addEventListener('click', downloadAll);
+  part('download-all').addEventListener('click', () => downloadAll(photosIn('done'), tellProblem));
   part('cancel-all').addEventListener('click', () => {
     for (const photo of photos().filter(({ isActive }) => isActive)) cancel(photo);
   });
   part('clear').addEventListener('click', () => {
-    for (const photo of photos().filter(({ isActive }) => !isActive)) remove(photo);
+    for (const photo of photos().filter(({ isActive, state }) => !isActive && state !== 'ready')) remove(photo);
   });
   queue.addEventListener('pause', refresh);
   addEventListener('beforeunload', (event) => {
-    if (photos().some(({ isUnsent }) => isUnsent)) event.preventDefault();
+    if (!mayReload()) event.preventDefault();
   });
+}
+
+/** Photos that wait to be started take the options of now, and their new price. */
+function optionsChanged() {
+  for (const photo of photosIn('ready')) photo.update({ options: currentOptions() });
+  for (const card of cards.values()) nextFrame(() => card.render());
+  readyBar.refresh();
+  tellPrice();
+}
+
+async function tellPrice() {
+  const options = currentOptions();
+  const estimate = await estimates.of(options);
+  if (JSON.stringify(options) !== JSON.stringify(currentOptions())) return;
+  const isKnown = estimate.isPaid || estimate.seconds !== null;
+  const place = document.querySelector('#options [data-part=price]');
+  place.textContent = isKnown ? t('estimate.each', { estimate: inWords(estimate) }) : '';
 }
 
 function takeUpWhereLeft() {
@@ -191,21 +183,32 @@ function takeUpWhereLeft() {
   }
 }
 
+/** Whether a reload would lose no photo. */
+export const mayReload = () => !photos().some(({ isUnsent }) => isUnsent);
+
 /** Start is in the page from the beginning and stays: photos are worked on while other views are seen. */
 export function startPhotos(context) {
+  let models = [];
   ({ api, openViewer } = context);
   watcher = new Watcher(api);
   queue = new UploadQueue(api, (photo) => watcher.add(photo));
-  startOptions(() => {
-    for (const card of cards.values()) card.render();
+  estimates = new Estimates(api, () => models);
+  readyBar = new ReadyBar(estimates, () => photosIn('ready'), (ready) => {
+    for (const photo of ready) {
+      photo.update({ state: 'waiting' });
+      queue.add(photo);
+    }
   });
-  startIntake();
+  // Without the list, the default model it is.
+  modelsKnown = api.models().then((known) => (models = known), () => []).then(offerModels).then(tellPrice);
+  startOptions(optionsChanged);
+  startIntake(addFiles);
   startGallery();
-  new CompareSlider(document.querySelector('.hero .compare'));
+  new CompareSlider(document.querySelector('.intake .compare'));
   onLanguageChange(() => {
     for (const card of cards.values()) card.relabel();
     refresh();
+    tellPrice();
   });
   takeUpWhereLeft();
-  api.models().then(offerModels, () => offerModels([])); // Without the list, the default model it is.
 }
