@@ -1,6 +1,6 @@
 // One job of the list, in the page's words: what it made, what can be done with it.
 
-import { resultPath } from './api.js';
+import { resultName, resultPath } from './api.js';
 import { secondsLeft } from './timeleft.js';
 
 const ACTIVE = new Set(['pending', 'processing']);
@@ -46,32 +46,28 @@ export class HistoryJob {
     return this.kind === 'picture' && !this.model_name.startsWith('mobile/');
   }
 
-  /** The name that results are asked for by: `<id>.jpg`. */
-  get resultName() {
-    return new URL(this.result_url, location.origin).pathname.split('/').at(-1);
-  }
-
   get thumbnailPath() {
     return this.thumbnail_url && this.hasFiles ? resultPath(this.thumbnail_url) : null;
   }
 
   get downloadName() {
-    const extension = this.resultName.split('.').at(-1);
+    const extension = resultName(this.result_url).split('.').at(-1);
     if (this.kind === 'photo') return `${(this.name ?? 'photo').replace(/\.[^.]+$/, '')}-${this.did}.${extension}`;
     const words = this.prompt.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [this.kind];
     return `${words.slice(0, NAME_WORDS).join('-')}.${extension}`;
   }
 
-  /** What the large view is told. */
+  /** What the large view is told. A picture from words has no original. */
   get photo() {
     return {
       jobId: this.id,
       name: this.name ?? this.prompt ?? this.id,
       resultPath: resultPath(this.result_url),
       downloadName: this.downloadName,
-      previewUrl: this.original_url && this.kind === 'photo' ? resultPath(this.original_url) : null,
+      expiresAt: this.expires_at ?? null,
       width: this.width ?? 0,
       height: this.height ?? 0,
+      ...(this.kind === 'photo' ? {} : { originalUrl: null }),
     };
   }
 }

@@ -1,8 +1,8 @@
 // One row of the history. It is drawn once and then changed in place: hundreds stay smooth.
 
 import { resultPath } from './api.js';
+import { money } from './estimates.js';
 import { explain, has, language, number, t } from './i18n.js';
-import { money } from './money.js';
 import { isSoon, timeLeft } from './timeleft.js';
 
 const KIND_ICONS = { photo: '#i-photo', picture: '#i-generate', text: '#i-copy' };

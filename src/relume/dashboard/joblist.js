@@ -28,33 +28,3 @@ export async function retry(api, job) {
   const body = { prompt: job.prompt, model_name: job.model_name, parameters };
   return api.json('api/v1/generate', { method: 'POST', body });
 }
-
-/**
- * Downloads the results of these jobs as one ZIP. A plain form asks for it, into a frame that nobody
- * sees, so that the browser writes it to disk while it comes; an error lands in that frame.
- */
-export function downloadZip(frame, jobs, onError) {
-  const form = Object.assign(document.createElement('form'), {
-    method: 'post',
-    action: new URL('../results/zip', import.meta.url).href,
-    target: frame.name,
-    hidden: true,
-  });
-  form.append(...jobs.map(({ resultName }) => Object.assign(document.createElement('input'), { name: 'name', value: resultName })));
-  frame.onload = () => {
-    const said = frame.contentDocument?.body.textContent;
-    if (said) onError(problemIn(said));
-  };
-  document.body.append(form);
-  form.submit();
-  form.remove();
-}
-
-function problemIn(text) {
-  try {
-    const { code, detail } = JSON.parse(text);
-    return { code, detail };
-  } catch {
-    return { code: 'unknown' };
-  }
-}

@@ -1,9 +1,9 @@
 // The parts of the operations' board, each filled from what the service says.
 
 import { bar } from './chart.js';
+import { money } from './estimates.js';
 import { bytes, momentOf, span, tenths } from './figures.js';
 import { has, language, number, plural, t } from './i18n.js';
-import { money } from './money.js';
 
 const NAMES = { builtin: 'Relume', replicate: 'Replicate', huggingface: 'Hugging Face', cog: 'Cog', local: 'Local', mock: 'Mock' };
 

@@ -11,10 +11,15 @@ const NAME_WORDS = 6;
 /** `options`: {prompt, model, width, height, seed?, negative_prompt?}. `made`: what the metadata tell. */
 export class Picture extends Photo {
   made = null;
+  originalUrl = null; // for the large view: there is no photo before
 
   constructor(known) {
     super(known);
     Object.assign(this, known); // Fields of this class are set after those of Photo.
+  }
+
+  get beforePath() {
+    return null;
   }
 
   /** `A lighthouse at dusk, oil` becomes `a-lighthouse-at-dusk-oil.png`; letters of all scripts stay. */

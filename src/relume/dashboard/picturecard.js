@@ -1,7 +1,7 @@
 // One picture from words as the person sees it: the frame it will fill, its state, how it was made.
 
+import { money } from './estimates.js';
 import { explain, number, percent, t, translate } from './i18n.js';
-import { money } from './money.js';
 import { inPixels } from './studio.js';
 
 export class PictureCard {

@@ -4,8 +4,9 @@ import { announce } from '../announce.js';
 import { loadStyle, loadTemplate } from '../assets.js';
 import { HistoryRow } from '../historyrow.js';
 import { explain, onLanguageChange, plural, t } from '../i18n.js';
-import { deleteFiles, downloadZip, jobsOf, PAGE, retry } from '../joblist.js';
+import { deleteFiles, jobsOf, PAGE, retry } from '../joblist.js';
 import { briefly, whileSeen } from '../patience.js';
+import { downloadAll } from '../zip.js';
 
 const FILTERS = ['search', 'status', 'kind'];
 const TYPING_MS = 250;
@@ -273,6 +274,6 @@ class HistoryView {
 
   #zip() {
     this.#tell(null);
-    downloadZip(this.part('frame'), this.#chosen.map(({ job }) => job), (error) => this.#tell(error));
+    downloadAll(this.#chosen.map(({ job }) => job.photo), (detail) => this.#tell({ detail }));
   }
 }

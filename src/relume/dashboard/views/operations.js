@@ -52,15 +52,17 @@ class OperationsView {
 
   /** The next question is asked with the key that is entered, or goes on with the old one. */
   async #otherKey() {
-    await this.api.changeKey();
-    return this.#askAgain();
+    if (!(await this.api.changeKey())) return;
+    this.#health = null;
+    this.#askAgain();
   }
 
   async #refresh() {
-    if (this.#isAsking || this.#isRefused) return;
+    if (this.#isAsking || this.#isRefused) return; // Asking again would get the same answer.
     this.#isAsking = true;
     try {
-      [this.#overview, this.#health] = await Promise.all([this.api.json('api/v1/overview'), this.#askHealth()]);
+      this.#health = await this.#askHealth();
+      this.#overview = await this.api.json('api/v1/overview', { mayAsk: false });
       this.#heardAt = new Date();
       this.#error = null;
     } catch (error) {
@@ -70,17 +72,21 @@ class OperationsView {
     this.#show();
   }
 
-  /** An unhealthy service says so with 503: that is an answer, and no failure of the question. */
+  /**
+   * Any key may ask for this, so it is asked first: a key that then is refused the figures is a good one, but no
+   * operator's. An unhealthy service says so with 503, which is an answer and no failure of the question.
+   */
   async #askHealth() {
     try {
       return await this.api.json('health/detailed');
     } catch (error) {
-      return error.answer?.checks ? error.answer : null;
+      if (error.answer?.checks) return error.answer;
+      throw error;
     }
   }
 
   get #isRefused() {
-    return this.#error?.status === 403;
+    return this.#error?.status === 403 && this.#health !== null;
   }
 
   #show() {
