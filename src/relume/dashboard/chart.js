@@ -113,10 +113,10 @@ function hatch() {
     element('rect', { class: 'hatch-stripe', width: 2, height: 5 })));
 }
 
-/** The next of 2, 4, 10, 20, 40, 100 …: an even number, so that its half is a line too. */
+/** The next of 2, 4, 6, 8, 10, 20, 40, 60 …: an even number, so that its half is a line too. */
 function niceCeiling(value) {
   for (let unit = 1; ; unit *= 10) {
-    const found = [2, 4, 6, 10].find((digit) => digit * unit >= value);
+    const found = [2, 4, 6, 8, 10].find((digit) => digit * unit >= value);
     if (found) return found * unit;
   }
 }

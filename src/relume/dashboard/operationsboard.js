@@ -20,22 +20,21 @@ export function showFigures(part, { queue, cost_usd_today: cost, quota, disk }) 
 }
 
 function showDisk(part, disk) {
-  part('disk').textContent = disk.total_bytes ? bytes(disk.free_bytes) : t('operations.status.off');
-  part('disk').closest('.figure').classList.toggle('is-low', disk.is_low);
-  if (!disk.total_bytes) return part('disk-used').replaceChildren();
-  const words = document.createElement('span');
-  const used = t('operations.diskUsed', { used: bytes(disk.used_by_relume_bytes), total: bytes(disk.total_bytes) });
-  words.textContent = disk.is_low ? `${t('operations.diskLow')}. ${used}` : used;
-  part('disk-used').replaceChildren(bar(1 - disk.free_bytes / disk.total_bytes), words);
+  const { free_bytes: free, total_bytes: total, used_by_relume_bytes: used, is_low: isLow } = disk;
+  part('disk').closest('.figure').classList.toggle('is-low', isLow);
+  part('disk').textContent = total === null ? '–' : bytes(free);
+  if (total === null) return part('disk-used').replaceChildren(t('operations.diskElsewhere'));
+  const inWords = used === null
+    ? t('operations.diskTotal', { total: bytes(total) })
+    : t('operations.diskUsed', { used: bytes(used), total: bytes(total) });
+  const words = isLow ? `${t('operations.diskLow')}. ${inWords}` : inWords;
+  part('disk-used').replaceChildren(bar(1 - free / total), words);
 }
 
 function quotaInWords(quota) {
-  const { jobs_per_day: jobs, usd_per_day: dollars, jobs_today: used } = quota ?? {};
-  const told = [
-    ...(dollars ? [t('operations.quotaUsd', { limit: money(dollars) })] : []),
-    ...(jobs ? [t('operations.quotaJobs', { used: number(used), limit: number(jobs) })] : []),
-  ];
-  return told.join(' · ') || t('operations.noQuota');
+  const { jobs_per_day: jobs, usd_per_day: dollars } = quota;
+  const limits = [...(dollars ? [money(dollars)] : []), ...(jobs ? [plural('operations.jobs', jobs)] : [])];
+  return limits.length ? t('operations.quota', { limits: limits.join(', ') }) : t('operations.noQuota');
 }
 
 /** Those that did something today first, then those that could. */
@@ -75,7 +74,7 @@ export function showFailures(part, failures) {
     place('when').textContent = momentOf(failure.ended_at);
     place('when').dateTime = failure.ended_at;
     place('error').textContent = failure.error ?? failure.code;
-    place('model').textContent = [failure.model, failure.code].filter(Boolean).join(' · ');
+    place('by').textContent = [failure.model, failure.code].filter(Boolean).join(' · ');
   });
 }
 
