@@ -34,6 +34,14 @@ MOCK_MODE = {
 Open = Callable[..., Page]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def patience() -> Iterator[None]:
+    """A busy machine takes more than the usual five seconds to load a page."""
+    expect.set_options(timeout=PATIENCE_MS)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("views")
@@ -112,13 +120,14 @@ def test_a_mock_picture_is_drawn_and_found_in_the_history(view: Open) -> None:
     page.get_by_role("radio", name="3:2").check()
     expect(page.get_by_text(f"1,248 {TIMES} 832 pixels")).to_be_visible()
     drawn = draw(page, "A lighthouse at dusk")
-    expect(drawn).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
+    expect(drawn).to_have_attribute("data-state", "done")
     expect(drawn.get_by_alt_text("Picture: A lighthouse at dusk")).to_be_visible()
     expect(drawn.locator("[data-part=details]")).to_contain_text(f"1,248 {TIMES} 832 pixels · Mock")
     with page.expect_download() as download:
         drawn.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "a-lighthouse-at-dusk.png"
-    assert Image.open(download.value.path()).size == (1248, 832)
+    with Image.open(download.value.path()) as picture:
+        assert picture.size == (1248, 832)
 
     page.get_by_role("link", name="History").click()
     page.get_by_role("searchbox").fill("LIGHTHOUSE")
@@ -151,7 +160,7 @@ def test_a_drawing_can_be_cancelled_and_tried_again_and_outlives_the_view(view: 
     page.unroute("**/v1/jobs/*")
     page.unroute("**/v1/jobs/*/events")
     drawn.get_by_role("button", name="Try again").click()
-    expect(drawn).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
+    expect(drawn).to_have_attribute("data-state", "done")
     page.reload()
     expect(drawn).to_have_attribute("data-state", "done")
 
@@ -241,7 +250,7 @@ def test_the_history_comes_in_pages_and_is_narrowed_from_the_address(view: Open)
 def test_files_are_deleted_only_after_a_question(view: Open) -> None:
     page = view("history?search=Drawing+1")
     row = job(page, "Drawing 1")
-    expect(row).to_contain_text(re.compile(r"5\d minutes left"), timeout=PATIENCE_MS)
+    expect(row).to_contain_text(re.compile(r"5\d minutes left"))
     question = page.get_by_role("dialog", name="Delete these files now?")
     row.get_by_role("button", name="Delete now").click()
     question.get_by_role("button", name="Keep them").click()
@@ -264,7 +273,8 @@ def test_several_results_come_in_one_zip(view: Open) -> None:
     expect(chosen).to_contain_text("2 chosen")
     with page.expect_download() as download:
         chosen.get_by_role("button", name="Download as ZIP").click()
-    names = zipfile.ZipFile(download.value.path()).namelist()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        names = archive.namelist()
     assert sum(name.endswith(".png") for name in names) == 2
     chosen.get_by_role("button", name="Choose none").click()
     expect(chosen).to_be_hidden()
