@@ -101,7 +101,9 @@ class Engine:
 
     def runner(self, *, lease: timedelta = LEASE, served_by: str | None = None) -> Runner:
         """Each call is another worker. With `served_by`, it answers from its cache what that one served."""
-        cache = ResultCache(self.repository, self.store, lambda _recipe: served_by) if served_by else None
+        cache = None
+        if served_by:
+            cache = ResultCache(self.repository, self.store, lambda _recipe: served_by, keep_unmixed=True)
         return Runner(
             repository=self.repository,
             store=self.store,
@@ -126,10 +128,12 @@ class Engine:
         webhook_url: str | None = None,
         work_seconds: float | None = None,
         client: str | None = None,
+        strength: float = 0.6,
+        render_of: Job | None = None,
     ) -> Job:
-        if url is None and data is None:
+        if url is None and data is None and render_of is None:
             data = photos.encoded("PNG")
-        recipe = build("restoration/gfpgans-1.4", scale=scale)
+        recipe = build("restoration/gfpgans-1.4", scale=scale, strength=strength)
         return await self.service.submit(
             Submission(
                 contract="v1",
@@ -140,6 +144,7 @@ class Engine:
                 idempotency_key=key,
                 webhook_url=webhook_url,
                 work_seconds=work_seconds,
+                render_of=render_of,
                 client=client,
             )
         )
@@ -190,6 +195,7 @@ def build_engine(
     keep_files: timedelta | None = timedelta(hours=1),
     quota: Quota = NO_QUOTA,
     bucket: Bucket | None = None,
+    keep_unmixed: bool = False,
 ) -> Engine:
     """With files in `folder`, or in a bucket."""
     clock, provider, fetcher, queue = HandClock(), ScriptedProvider(), MemoryFetcher(), QuietQueue()
@@ -199,7 +205,7 @@ def build_engine(
     repository = JobRepository(database, quota)
     meters = MemoryMeters()
     patience = Patience(attempts=1)
-    pipeline = Pipeline(lambda _recipe: Chain([provider], {}, patience=patience))
+    pipeline = Pipeline(lambda _recipe: Chain([provider], {}, patience=patience), keep_unmixed=keep_unmixed)
     limits = Limits()
     service = JobService(
         repository=repository,

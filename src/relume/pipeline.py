@@ -18,12 +18,12 @@ from relume.imaging.compare import fidelity
 from relume.imaging.decode import decode, prove
 from relume.imaging.encode import encode, result_format
 from relume.imaging.inspect import ImageInfo, inspect, is_settled
-from relume.imaging.limits import MEGABYTE, Limits
-from relume.imaging.photo import ImageFormat, Photo
-from relume.imaging.provenance import SourceType, mark
+from relume.imaging.limits import MEGABYTE, WIDE, Limits
+from relume.imaging.photo import ImageFormat, Metadata, Photo
+from relume.imaging.provenance import SourceType, mark, marked_as
 from relume.imaging.resize import resize
 from relume.ports import CODECS, Provider, Result, RunContext, StepReport
-from relume.recipes import Recipe
+from relume.recipes import STRENGTH_MAX, Recipe
 from relume.room import Room
 from relume.tasks import Task
 
@@ -59,6 +59,8 @@ class Restored:
     """0 to 1: how close the result, scaled back, stays to the input. None where there was no input."""
     reports: tuple[TaskReport, ...]
     """One for each task of the recipe, in order."""
+    unmixed: bytes | None = None
+    """A PNG of the restoration before it was mixed over the original, where a pipeline keeps it and it differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,17 @@ class Pipeline:
         *,
         codecs: int = CODECS,
         memory_bytes: int = MEMORY_BYTES,
+        keep_unmixed: bool = False,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`memory_bytes` is what the photos of all runs may take together while they wait for their providers.
 
+        With `keep_unmixed`, a restoration that is mixed over its original comes unmixed too.
         `close` ends what belongs to nobody else: the providers' connections, where there is no service.
         """
         self._provider_for = provider_for
         self._close = close
+        self._keep_unmixed = keep_unmixed
         self._codecs = anyio.CapacityLimiter(codecs)
         self._checks = anyio.CapacityLimiter(codecs)
         self._room = Room(memory_bytes)
@@ -145,7 +150,27 @@ class Pipeline:
         original = await context.in_thread(lambda: decode(data, limits))
         worked = await self._work(original, recipe, context.part(_DECODED, _WORKED))
         finishing = context.part(_WORKED, 1.0)
-        return await context.in_thread(lambda: _finish(data, original, worked, recipe, finishing))
+        return await context.in_thread(
+            lambda: _finish(data, original, worked, recipe, finishing, keep_unmixed=self._keep_unmixed)
+        )
+
+    async def remix(
+        self, data: bytes, unmixed: bytes, recipe: Recipe, outcome: str, limits: Limits, context: RunContext
+    ) -> Restored:
+        """A finished restoration at the recipe's strength, as its own run would have given it; nobody works anew.
+
+        `unmixed` is that of the first run, or the first run's result where that was of full strength.
+        Raises RelumeError.
+        """
+        ours = replace(WIDE, max_bytes=len(unmixed))
+        held = _held_bytes(data, limits) + _held_bytes(unmixed, ours)
+        context = replace(context, codecs=self._codecs)
+        async with self._room.hold(held, lambda: context.progress(0.0, "decode")):
+            context.progress(0.0, "decode")
+            original = await context.in_thread(lambda: decode(data, limits))
+            worked = await context.in_thread(lambda: decode(unmixed, ours))
+            finishing = context.part(_DECODED, 1.0)
+            return await context.in_thread(lambda: _remixed(original, worked, recipe, outcome, finishing))
 
     async def generate(self, recipe: Recipe, context: RunContext) -> Restored | Written:
         """Carry out a recipe that needs no photo: a picture or text from a prompt. Raises RelumeError."""
@@ -208,26 +233,58 @@ def _report(task: Task, result: Result, seconds: float) -> TaskReport:
     )
 
 
-def _finish(data: bytes, original: Photo, worked: _Worked, recipe: Recipe, context: RunContext) -> Restored:
+def _finish(
+    data: bytes,
+    original: Photo,
+    worked: _Worked,
+    recipe: Recipe,
+    context: RunContext,
+    *,
+    keep_unmixed: bool,
+) -> Restored:
     """Exact size, strength, provenance, encoding, proof."""
     context.progress(0.0, "finish")
     photo = worked.photo
     if recipe.exact_size:
         photo = resize(photo, original.width * recipe.scale, original.height * recipe.scale)
-    target = result_format(original.source_format)
     if photo is original and is_settled(data):
+        target = result_format(original.source_format)
         return Restored(data, target, photo.width, photo.height, worked.outcome, 1.0, worked.reports)
+    source = _source_type(worked) if worked.changed else None
+    is_mixed = worked.changed and photo is not original and recipe.strength < STRENGTH_MAX
+    unmixed = _lossless(photo, source) if is_mixed and keep_unmixed else None
+    finished = _mixed(original, photo, recipe.strength, source, context)
+    return replace(finished, outcome=worked.outcome, reports=worked.reports, unmixed=unmixed)
+
+
+def _remixed(original: Photo, worked: Photo, recipe: Recipe, outcome: str, context: RunContext) -> Restored:
+    source = marked_as(worked.metadata.xmp) or SourceType.ENHANCED
+    photo = replace(original, pixels=worked.pixels, alpha=worked.alpha)
+    return replace(_mixed(original, photo, recipe.strength, source, context), outcome=outcome)
+
+
+def _mixed(
+    original: Photo, photo: Photo, strength: float, source: SourceType | None, context: RunContext
+) -> Restored:
+    """The finished image; what was done, and how it came out, is for the caller to say."""
+    target = result_format(original.source_format)
     closeness = 1.0
     if photo is not original:
-        photo = blend(original, photo, recipe.strength)
+        photo = blend(original, photo, strength)
         context.progress(0.2, "finish")
         closeness = fidelity(original, photo)
-    if worked.changed:
-        photo = mark(photo, _source_type(worked))
+    if source is not None:
+        photo = mark(photo, source)
     context.progress(0.4, "finish")
     encoded = _proven(photo, target)
     context.progress(1.0, "finish")
-    return Restored(encoded, target, photo.width, photo.height, worked.outcome, closeness, worked.reports)
+    return Restored(encoded, target, photo.width, photo.height, "", closeness, ())
+
+
+def _lossless(photo: Photo, source: SourceType | None) -> bytes:
+    """The pixels as they are, and how they came to be. All else about the photo is told by the original."""
+    bare = replace(photo, metadata=Metadata())
+    return encode(bare if source is None else mark(bare, source), ImageFormat.PNG)
 
 
 def _source_type(worked: _Worked) -> SourceType:

@@ -54,6 +54,8 @@ class Recipe:
     """Only these providers may do the work; None leaves the choice to the settings' chains."""
     exact_size: bool = True
     """Whether the result must be `scale` times the input to the pixel; else it keeps what the model made."""
+    local_only: bool = False
+    """Whether only providers on this machine may do the work: no fallback leaves it either."""
 
     @property
     def needs_photo(self) -> bool:
@@ -237,7 +239,12 @@ def find(model_id: str) -> ModelCard:
 
 
 def build(
-    model_id: str, *, strength: float = STRENGTH_DEFAULT, scale: int = 1, parameters: Parameters | None = None
+    model_id: str,
+    *,
+    strength: float = STRENGTH_DEFAULT,
+    scale: int = 1,
+    parameters: Parameters | None = None,
+    local_only: bool = False,
 ) -> Recipe:
     """The recipe of a model id.
 
@@ -250,4 +257,12 @@ def build(
         allowed = " or ".join(str(allowed) for allowed in card.scales)
         raise InvalidParameter(f"upscale must be {allowed} for {card.id}.")
     tasks = card.make_tasks(scale, parameters or {})
-    return Recipe(model_id, tasks, strength, scale, card.providers, exact_size=card.id != CARTOON_MODEL)
+    return Recipe(
+        model_id,
+        tasks,
+        strength,
+        scale,
+        card.providers,
+        exact_size=card.id != CARTOON_MODEL,
+        local_only=local_only,
+    )

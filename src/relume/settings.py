@@ -218,6 +218,7 @@ class Settings(BaseModel):
     database_url_sync: str | None = None
     database_upgrade_at_start: bool = True
     result_cache_enabled: bool = True
+    keep_unmixed: bool = True
     result_ttl_minutes: float = Field(60, ge=0)
     media_ttl_minutes: float | None = Field(None, ge=0)
     metadata_ttl_minutes: float = Field(0, ge=0)

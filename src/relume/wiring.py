@@ -29,6 +29,7 @@ from relume.jobs.janitor import Janitor
 from relume.jobs.keys import KeyRing
 from relume.jobs.pulse import Pulse
 from relume.jobs.quotas import Quota
+from relume.jobs.recent import RecentFigures
 from relume.jobs.repository import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService
@@ -97,6 +98,7 @@ class Services:
     webhooks: WebhookSender | None
     limits: Limits
     figures: Figures
+    recent: RecentFigures
     meters: MemoryMeters
     pulse: Pulse
     celery: Celery | None = None
@@ -172,7 +174,11 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         log.warning("database.one_machine_only")
     links = _links(settings)
     catalog = Catalog(settings, Breakers(links.news))
-    pipeline = Pipeline(catalog.chain, memory_bytes=int(settings.photo_memory_mb * MEGABYTE))
+    pipeline = Pipeline(
+        catalog.chain,
+        memory_bytes=int(settings.photo_memory_mb * MEGABYTE),
+        keep_unmixed=settings.keep_unmixed,
+    )
     database = Database(database_url(settings))
     meters = MemoryMeters()
     catalog.breakers.on_open = lambda provider, task: meters.count(
@@ -248,6 +254,7 @@ def build_services(settings: Settings, role: Role | None = None, lanes: tuple[st
         webhooks=_webhooks(settings, repository, policy, clock, meters),
         limits=limits,
         figures=figures,
+        recent=RecentFigures(database),
         meters=meters,
         pulse=Pulse(
             figures,
@@ -407,6 +414,7 @@ def _cache(
         repository,
         store,
         lambda recipe: " ".join((__version__, *catalog.served_by(recipe), hosts, catalog.fingerprint)),
+        keep_unmixed=settings.keep_unmixed,
     )
 
 

@@ -29,9 +29,11 @@ from relume import errors
 from relume.http import problems
 from relume.http.app import create_app
 from relume.http.contracts import enhance_answers, generate_answers, restore_url, v1
+from relume.http.estimate import Estimate
 from relume.http.health import DetailedHealth
 from relume.http.metrics import Counts
 from relume.http.operations import Health, Info
+from relume.http.overview import Overview
 from relume.jobs import models
 from relume.picture_models import PICTURE_MODELS, OneOf
 from relume.pipeline import TaskReport
@@ -128,11 +130,15 @@ def test_examples_have_the_shape_of_the_answers(page: str, what: str, example: A
             "enhance.BatchState": enhance_answers.BatchState,
             "Health": Health,
             "Info": Info,
+            "Estimate": Estimate,
+            "Overview": Overview,
             "Counts": Counts,
             "DetailedHealth": DetailedHealth,
         }
         leaves_out = what == "enhance.BatchState"
-        assert shapes[what].model_validate(example).model_dump(exclude_none=leaves_out) == example
+        assert (
+            shapes[what].model_validate(example).model_dump(mode="json", exclude_none=leaves_out) == example
+        )
 
 
 def keys(value: Any) -> Any:

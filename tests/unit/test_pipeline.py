@@ -127,3 +127,34 @@ async def test_photos_wait_for_memory() -> None:
     held.go.set()
     await asyncio.gather(*runs)
     assert len(provider.runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("format_", "mode"), [("PNG", "L"), ("PNG", "RGBA"), ("PNG", "I;16"), ("JPEG", "RGB")]
+)
+@pytest.mark.parametrize("strength", [0.1, 0.35, 1.0])
+async def test_a_restoration_kept_unmixed_gives_any_strength_byte_for_byte(
+    format_: str, mode: str, strength: float
+) -> None:
+    data = photos.encoded(format_, mode=mode)
+    pipeline = Pipeline(lambda _recipe: ScriptedProvider(), keep_unmixed=True)
+    tasks = (Upscale(2),)
+    first = await pipeline.run(data, recipe(*tasks, strength=0.6, scale=2), Limits(), RunContext())
+    assert first.unmixed is not None
+    wanted = recipe(*tasks, strength=strength, scale=2)
+    direct = await pipeline.run(data, wanted, Limits(), RunContext())
+    again = await pipeline.remix(data, first.unmixed, wanted, "restored", Limits(), RunContext())
+    assert again.data == direct.data
+    assert (again.fidelity, again.width, again.height) == (direct.fidelity, direct.width, direct.height)
+    assert (direct.unmixed is None) == (strength == 1.0)
+
+
+async def test_nothing_is_kept_unmixed_that_the_result_tells_already() -> None:
+    same = Made(lambda photo: photo, changed=False)
+    pipeline = Pipeline(lambda _recipe: same, keep_unmixed=True)
+    done = await pipeline.run(photos.encoded("PNG"), recipe(Denoise(), strength=0.5), Limits(), RunContext())
+    assert done.unmixed is None
+    unwanted = await Pipeline(lambda _recipe: ScriptedProvider()).run(
+        photos.encoded("PNG"), recipe(Upscale(2), strength=0.5, scale=2), Limits(), RunContext()
+    )
+    assert unwanted.unmixed is None

@@ -27,6 +27,9 @@ def create(
     operator: Annotated[
         bool, typer.Option("--operator", help="The key sees the jobs of all clients, as API_KEY does.")
     ] = False,
+    local_only: Annotated[
+        bool, typer.Option("--local-only", help="Its photos and prompts are worked on by this machine alone.")
+    ] = False,
 ) -> None:
     """Make a key and show it, this once.
 
@@ -34,7 +37,8 @@ def create(
     """
     if not name.strip() or len(name) > 60:
         raise typer.BadParameter("a name has 1 to 60 characters")
-    print(_with_keys(lambda ring: ring.create(name.strip(), is_operator=operator)))
+    made = _with_keys(lambda ring: ring.create(name.strip(), is_operator=operator, local_only=local_only))
+    print(made)
 
 
 @keys.command("list")
@@ -47,6 +51,7 @@ def list_keys() -> None:
     for key in _with_keys(lambda ring: ring.all()):
         state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "works"
         seen = "all jobs" if key.is_operator else "its own jobs"
+        seen += ", local only" if key.local_only else ""
         table.add_row(key.name, seen, f"{key.created_at:%Y-%m-%d %H:%M}", state)
     Console().print(table)
 

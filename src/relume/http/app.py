@@ -9,7 +9,20 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from relume import __version__
-from relume.http import dashboard, downloads, files, health, metrics, operations, pictures, problems, schema
+from relume.http import (
+    dashboard,
+    downloads,
+    estimate,
+    files,
+    health,
+    metrics,
+    operations,
+    overview,
+    pictures,
+    problems,
+    rendering,
+    schema,
+)
 from relume.http.contracts import enhance, generate, mobile, restore_url, v1
 from relume.http.gate import KEY_HEADER, Gate
 from relume.http.lookout import Lookout
@@ -59,10 +72,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(v1.router(services, gate))
     app.include_router(generate.router(services, gate))
     app.include_router(generate.media_router(services))
+    app.include_router(rendering.router(services, gate))
     app.include_router(files.router(services.jobs, settings))
     app.include_router(pictures.router(services.jobs, services.store))
     app.include_router(downloads.router(services.jobs))
     app.include_router(operations.router(services, gate))
+    app.include_router(estimate.router(services, gate))
+    app.include_router(overview.router(services, gate, lookout))
     app.include_router(health.router(services, gate, lookout))
     app.include_router(metrics.router(services, gate, lookout))
     dashboard.install(app)

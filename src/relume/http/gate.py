@@ -55,6 +55,12 @@ class Gate:
         self._meters.count(REFUSALS, reason=KeyWrong.code)
         raise KeyWrong("The API key is not the right one.")
 
+    async def require_operator(self, request: Request) -> None:
+        """A dependency of what shows the jobs of all clients, after `require_key`. Raises KeyWrong."""
+        if self.sees_only(request) is not None:
+            self._meters.count(REFUSALS, reason=KeyWrong.code)
+            raise KeyWrong("This needs an operator's API key.")
+
     async def admit_job(self, request: Request) -> None:
         """A dependency of endpoints that make restoring jobs. Raises RestoreDisabled, RateLimited."""
         if not self._restore_enabled:
@@ -80,6 +86,11 @@ class Gate:
         if request.state.caller is None and self._counts_quotas:
             return ADDRESS_PREFIX + digest_of(_network(request))[:32]
         return _client(request)
+
+    def keeps_local(self, request: Request) -> bool:
+        """Whether all that this key asks for is to stay on this machine."""
+        caller: Caller | None = request.state.caller
+        return caller is not None and caller.local_only
 
     def sees_only(self, request: Request) -> str | None:
         """Whose jobs alone the caller may list; None for all: an operator's key, or a service without keys."""

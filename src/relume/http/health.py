@@ -31,7 +31,7 @@ log = logger(__name__)
 _PATIENCE_SECONDS = 3.0
 _FRESH_SECONDS = {"storage": 10.0, "provider": 30.0}
 """What costs a request elsewhere, or a write, is not done again so soon."""
-_LOW_DISK_BYTES = 1_000_000_000
+LOW_DISK_BYTES = 1_000_000_000
 _BROKER_PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 
 
@@ -152,7 +152,7 @@ class Examiner:
 
         async def look() -> str:
             disk = await anyio.to_thread.run_sync(shutil.disk_usage, folder)
-            if disk.free < _LOW_DISK_BYTES:
+            if disk.free < LOW_DISK_BYTES:
                 raise Fault(f"Only {disk.free / 1e9:.1f} GB are free.")
             return f"{disk.free / 1e9:.0f} GB of {disk.total / 1e9:.0f} GB are free."
 

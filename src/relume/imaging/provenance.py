@@ -57,6 +57,12 @@ def mark(photo: Photo, source_type: SourceType) -> Photo:
     return replace(photo, metadata=replace(photo.metadata, xmp=xmp))
 
 
+def marked_as(xmp: bytes | None) -> SourceType | None:
+    """What `mark` has written into a packet; None where it holds no such mark."""
+    found = _MARK.search(xmp or b"")
+    return None if found is None else SourceType(found[1].decode())
+
+
 def mark_alone(xmp: bytes) -> bytes | None:
     """A short packet with nothing but the mark of a long one, for files that cannot hold the long one."""
     found = _MARK.search(xmp)

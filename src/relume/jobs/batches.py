@@ -263,7 +263,7 @@ class Intake:
 
 _KEPT_BY_RETRY = {
     *("contract", "client", "batch_id", "batch_index", "original_filename", "search_text"),
-    *("model_id", "strength", "scale", "parameters", "lane"),
+    *("model_id", "strength", "scale", "parameters", "local_only", "lane"),
     *("input_format", "input_width", "input_height", "input_bytes"),
 }
 
@@ -285,6 +285,7 @@ def _new_job(batch: Batch, submission: BatchSubmission, index: int, received: Re
         strength=submission.recipe.strength,
         scale=submission.recipe.scale,
         parameters=submission.parameters,
+        local_only=submission.recipe.local_only,
         lane=submission.lane,
         input_key=received.input_key,
         input_bytes=received.size_bytes,

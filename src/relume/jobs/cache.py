@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +25,26 @@ class CachedResult:
     """What the earlier job did, at a cost of 0."""
 
 
+def at_no_cost(report: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """An earlier job's report, as one that uses its result has it."""
+    return [part | {"cost_usd": 0.0} for part in report or []]
+
+
 class ResultCache:
     """Looks among the jobs themselves: there is no other store to fill, to bound or to expire.
 
     `served_by` names who would do a recipe now, and in what version: a change of either makes another key.
     """
 
-    def __init__(self, repository: JobRepository, store: Store, served_by: Callable[[Recipe], str]) -> None:
+    def __init__(
+        self,
+        repository: JobRepository,
+        store: Store,
+        served_by: Callable[[Recipe], str],
+        *,
+        keep_unmixed: bool = False,
+    ) -> None:
+        self._keep_unmixed = keep_unmixed
         self._repository = repository
         self._store = store
         self._served_by = served_by
@@ -62,5 +76,14 @@ class ResultCache:
             outcome=str(earlier.outcome),
             fidelity=earlier.fidelity,
             reports=(),
+            unmixed=await self._unmixed(earlier),
         )
-        return CachedResult(restored, [part | {"cost_usd": 0.0} for part in earlier.report or []])
+        return CachedResult(restored, at_no_cost(earlier.report))
+
+    async def _unmixed(self, earlier: Job) -> bytes | None:
+        """A copy for the new job, so that it needs the earlier one for nothing."""
+        if earlier.unmixed_key is None or not self._keep_unmixed:
+            return None
+        with suppress(NotFound):
+            return await self._store.get(earlier.unmixed_key)
+        return None

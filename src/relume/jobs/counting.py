@@ -23,6 +23,8 @@ from relume.ports import Attempt, Meters
 
 CACHE = "cache"
 """Stands for a provider where an earlier result was used again."""
+RENDER = "render"
+"""Stands for a provider where a kept restoration was mixed at another strength."""
 _NOBODY = "none"
 
 
@@ -41,11 +43,14 @@ def claimed(meters: Meters, job: Job, now: datetime) -> None:
 def ended(meters: Meters, job: Job, values: dict[str, Any], *, cached: bool = False) -> None:
     """A job that has ended with `values`, which are those of its row."""
     status: JobStatus = values["status"]
+    provider = worked_last(values.get("report")) or _NOBODY
+    if cached or job.render_of is not None:
+        provider = CACHE if cached else RENDER
     meters.count(
         JOBS_ENDED,
         contract=job.contract,
         model=job.model_id,
-        provider=CACHE if cached else worked_last(values.get("report")) or _NOBODY,
+        provider=provider,
         status=status.value,
         outcome=str(values.get("outcome") or status.value),
     )

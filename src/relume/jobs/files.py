@@ -17,6 +17,8 @@ METADATA = "metadata"
 _STAGING = "staging"
 """A folder of each area of results, so that publishing is a rename within that area."""
 
+_UNMIXED = ".unmixed.png"
+
 
 def upload_key(job_id: UUID, kind: ImageFormat, lease_token: str | None = None) -> str:
     """`lease_token` tells a URL's download of one run from that of another: nothing is ever overwritten."""
@@ -38,6 +40,15 @@ def result_key(job: Job, kind: ImageFormat) -> str:
     return f"{_area(job)}/{job.id}.{kind.extension}"
 
 
+def unmixed_key(job_id: UUID) -> str:
+    return f"{RESULTS}/{job_id}{_UNMIXED}"
+
+
+def unmixed_staging_key(staged: str) -> str:
+    """Beside the staged result, and told from its name: both wait, move and go together."""
+    return f"{staged.rpartition('.')[0]}{_UNMIXED}"
+
+
 def metadata_key(job_id: UUID) -> str:
     return f"{METADATA}/{job_id}.json"
 
@@ -56,4 +67,7 @@ def owner(key: str) -> UUID | None:
 
 
 def all_keys(job: Job) -> list[str]:
-    return [key for key in (job.input_key, job.staged_key, job.result_key) if key]
+    keys = [job.input_key, job.staged_key, job.result_key, job.unmixed_key]
+    if job.unmixed_key and job.staged_key:
+        keys.append(unmixed_staging_key(job.staged_key))
+    return [key for key in keys if key]

@@ -80,7 +80,7 @@ class Janitor:
         for job in jobs:
             staged, final = str(job.staged_key), str(job.result_key)
             try:
-                await promote(job.id, staged, final, self._store, self._repository)
+                await promote(job.id, staged, final, self._store, self._repository, unmixed=job.unmixed_key)
             except NotFound:
                 log.exception("janitor.result_missing", job_id=str(job.id))
                 await self._repository.mark_promoted(job.id)

@@ -30,6 +30,8 @@ class Caller:
     client: str
     """Names the key without telling it: its digest, cut to 32 characters."""
     is_operator: bool
+    local_only: bool = False
+    """Whether its jobs are to stay on this machine, whatever they ask for."""
 
 
 class KeyRing:
@@ -43,10 +45,16 @@ class KeyRing:
         self._looking = asyncio.Lock()
 
     @whole
-    async def create(self, name: str, *, is_operator: bool) -> str:
+    async def create(self, name: str, *, is_operator: bool, local_only: bool = False) -> str:
         """A new key, told this once. Raises Conflict when the name is taken."""
         key = PREFIX + secrets.token_urlsafe(_KEY_BYTES)
-        row = ApiKey(digest=digest_of(key), name=name, is_operator=is_operator, created_at=self._clock.now())
+        row = ApiKey(
+            digest=digest_of(key),
+            name=name,
+            is_operator=is_operator,
+            local_only=local_only,
+            created_at=self._clock.now(),
+        )
         try:
             async with self._database.transaction() as session:
                 session.add(row)
@@ -82,7 +90,7 @@ class KeyRing:
         digest = digest_of(key)
         for row in await self._recent():
             if row.digest == digest and row.revoked_at is None:
-                return Caller(digest[:32], row.is_operator)
+                return Caller(digest[:32], row.is_operator, row.local_only)
         return None
 
     async def _recent(self) -> list[ApiKey]:

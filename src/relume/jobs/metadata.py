@@ -64,6 +64,8 @@ def _asked(job: Job) -> dict[str, Any]:
         "id": str(job.id),
         "prompt": prompt_of(job),
         "model_name": model_name_of(job),
+        "strength": None if prompt_of(job) else job.strength,
+        "render_of": str(job.render_of) if job.render_of else None,
         "width": job.result_width or asked.get("width"),
         "height": job.result_height or asked.get("height"),
         "num_outputs": 1,

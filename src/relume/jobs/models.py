@@ -105,6 +105,14 @@ class Job(SQLModel, table=True):
         ),
         Index("ix_jobs_batch_id_batch_index", "batch_id", "batch_index", unique=True),
         Index("ix_jobs_status_lane_created_at", "status", "lane", "created_at"),
+        Index("ix_jobs_status_finished_at", "status", "finished_at"),
+        Index(
+            "ix_jobs_succeeded",
+            "model_id",
+            "finished_at",
+            sqlite_where=text("status = 'succeeded'"),
+            postgresql_where=text("status = 'succeeded'"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -125,6 +133,10 @@ class Job(SQLModel, table=True):
     scale: int
     parameters: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     """What the recipe asks for beyond strength and scale: a version, a style, a prompt."""
+    local_only: bool = False
+    """Whether only providers on this machine may do the work."""
+    render_of: UUID | None = None
+    """The job whose unmixed restoration this one mixes at another strength; that job's record may be gone."""
 
     status: JobStatus = Field(default=JobStatus.QUEUED, sa_column=Column(_STATUS, nullable=False))
     progress: float = 0.0
@@ -148,6 +160,8 @@ class Job(SQLModel, table=True):
     result_width: int | None = None
     result_height: int | None = None
     result_bytes: int | None = None
+    unmixed_key: str | None = None
+    """Where the restoration lies as it was before it was mixed over the original; None where it is not kept."""
     cache_key: str | None = Field(default=None, max_length=64, index=True)
     """Names photo, recipe and who would serve it: an equal one can be answered with this result."""
     outcome: str | None = Field(default=None, max_length=12)
@@ -179,6 +193,10 @@ class AttemptRow(SQLModel, table=True):
     """One try of one provider at one task of a job."""
 
     __tablename__ = "attempts"
+    __table_args__ = (
+        # Holds all that the figures of a day add up, so that the rows themselves are not read.
+        Index("ix_attempts_started_at", "started_at", "provider", "error_class", "cost_usd"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     job_id: UUID = Field(foreign_key="jobs.id", index=True, ondelete="CASCADE")
@@ -232,6 +250,8 @@ class ApiKey(SQLModel, table=True):
     name: str = Field(max_length=60, unique=True)
     is_operator: bool = False
     """Whether it sees the jobs of all clients and the inside of the service, as `API_KEY` does."""
+    local_only: bool = False
+    """Whether what comes with it may be worked on by providers on this machine alone."""
     created_at: datetime = _time(nullable=False)
     revoked_at: datetime | None = _time()
 
@@ -240,6 +260,7 @@ class UsageDay(SQLModel, table=True):
     """What one client has asked for and spent on one day (UTC): the base of quotas."""
 
     __tablename__ = "usage_days"
+    __table_args__ = (Index("ix_usage_days_day", "day"),)
 
     client: str = Field(primary_key=True, max_length=64)
     """A digest of the API key, or of the address where keys are not used."""

@@ -359,6 +359,7 @@ class JobRepository:
             "files_deleted_at": now,
             "input_key": None,
             "staged_key": None,
+            "unmixed_key": None,
             "result_text": None,
             "original_filename": case((is_alone, None), else_=name),
             "search_text": case((and_(is_alone, name.is_not(None)), None), else_=search),

@@ -32,17 +32,26 @@ from relume.errors import (
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import counting, webhook_message
-from relume.jobs.cache import ResultCache
+from relume.jobs.cache import ResultCache, at_no_cost
 from relume.jobs.cancels import CancelListener
-from relume.jobs.files import MEDIA, is_media, result_key, staging_key, upload_key
+from relume.jobs.files import (
+    MEDIA,
+    is_media,
+    result_key,
+    staging_key,
+    unmixed_key,
+    unmixed_staging_key,
+    upload_key,
+)
 from relume.jobs.metadata import keep_metadata
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.monitor import JobMonitor
+from relume.jobs.rendering import UNCHANGED, as_it_is, owner_of, unmixed_of
 from relume.jobs.repository import JobRepository
 from relume.jobs.service import CANCELLED_DETAIL
 from relume.pipeline import Pipeline, Restored, Written
 from relume.ports import NO_METERS, Clock, Events, Fetcher, JobEvent, Meters, RunContext, Store
-from relume.recipes import build
+from relume.recipes import Recipe, build
 from relume.telemetry import logger
 
 log = logger(__name__)
@@ -156,15 +165,33 @@ class Runner:
             raise JobCancelled(CANCELLED_DETAIL)
         if job.runs > MAX_RUNS:
             raise JobInterrupted("This photo could not be processed: the service was interrupted each time.")
-        recipe = build(job.model_id, strength=job.strength, scale=job.scale, parameters=job.parameters)
+        recipe = recipe_of(job)
         if not recipe.needs_photo:
             return _done(await self._pipeline.generate(recipe, context))
+        if job.render_of is not None:
+            return await self._render(job, recipe, context)
         data = await self._input(job, context)
         key = self._cache.key(job, recipe, data) if self._cache else None
         if self._cache and key and (cached := await self._cache.find(key)):
             return _Done(cached.restored, cached.report, key, cached=True)
-        accepted = replace(self._limits, formats=frozenset(ImageFormat))  # It was checked when it came.
-        return _done(await self._pipeline.run(data, recipe, accepted, context), key)
+        return _done(await self._pipeline.run(data, recipe, self._accepted, context), key)
+
+    @property
+    def _accepted(self) -> Limits:
+        """A photo's format was checked when it came."""
+        return replace(self._limits, formats=frozenset(ImageFormat))
+
+    async def _render(self, job: Job, recipe: Recipe, context: RunContext) -> _Done:
+        """No provider has a part in it. Raises Expired."""
+        owner = await owner_of(job, self._repository)
+        unmixed, outcome = await unmixed_of(owner, self._store), str(owner.outcome)
+        report = at_no_cost(owner.report)
+        if outcome == UNCHANGED:
+            return _Done(as_it_is(owner, unmixed), report)
+        data = await self._input(job, context)
+        return _Done(
+            await self._pipeline.remix(data, unmixed, recipe, outcome, self._accepted, context), report
+        )
 
     async def _input(self, job: Job, context: RunContext) -> bytes:
         """The original's bytes: from our store, or from the client's URL the first time."""
@@ -195,6 +222,8 @@ class Runner:
         if isinstance(restored, Written):
             return ""
         staged = staging_key(job, restored.format)
+        if restored.unmixed is not None:
+            await self._store.put(unmixed_staging_key(staged), restored.unmixed)
         await self._store.put(staged, restored.data)
         return staged
 
@@ -205,6 +234,7 @@ class Runner:
             await self._end(job, run, status=JobStatus.SUCCEEDED, result_text=restored.text, **told)
             return
         final = result_key(job, restored.format)
+        unmixed = unmixed_key(job.id) if restored.unmixed is not None else None
         await self._end(
             job,
             run,
@@ -212,6 +242,7 @@ class Runner:
             cached=done.cached,
             staged_key=staged,
             result_key=final,
+            unmixed_key=unmixed,
             result_format=restored.format,
             result_width=restored.width,
             result_height=restored.height,
@@ -220,7 +251,7 @@ class Runner:
             fidelity=round(restored.fidelity, 4) if restored.fidelity is not None else None,
             **told,
         )
-        await promote(job.id, staged, final, self._store, self._repository)
+        await promote(job.id, staged, final, self._store, self._repository, unmixed=unmixed)
 
     async def _fail(
         self, job: Job, run: JobMonitor, error: RelumeError, cause: Exception | None = None
@@ -268,15 +299,47 @@ class Runner:
             )
 
 
+def recipe_of(job: Job) -> Recipe:
+    """What a job is to do, from its row."""
+    return build(
+        job.model_id,
+        strength=job.strength,
+        scale=job.scale,
+        parameters=job.parameters,
+        local_only=job.local_only,
+    )
+
+
 def _done(made: Restored | Written, cache_key: str | None = None) -> _Done:
     return _Done(made, [asdict(report) for report in made.reports], cache_key)
 
 
-async def promote(job_id: UUID, staged: str, final: str, store: Store, repository: JobRepository) -> None:
+async def promote(
+    job_id: UUID,
+    staged: str,
+    final: str,
+    store: Store,
+    repository: JobRepository,
+    *,
+    unmixed: str | None = None,
+) -> None:
     """Move a finished result to its final place, and write down how media were made. Repeating it does no harm.
 
-    A file system without an atomic "rename unless it exists" links and then unlinks: a process that dies in
-    between leaves both names, and the final one is complete. Raises NotFound when the result is nowhere.
+    `unmixed` is the final place of the restoration without the original, where it is kept; that it is missing
+    costs the result nothing. Raises NotFound when the result is nowhere.
+    """
+    if unmixed is not None:
+        with suppress(NotFound):
+            await _move(unmixed_staging_key(staged), unmixed, store)
+    await _move(staged, final, store)
+    if final.startswith(f"{MEDIA}/"):
+        await keep_metadata(job_id, store, repository)
+    await repository.mark_promoted(job_id)
+
+
+async def _move(staged: str, final: str, store: Store) -> None:
+    """A file system without an atomic "rename unless it exists" links and then unlinks: a process that dies in
+    between leaves both names, and the final one is complete. Raises NotFound when the file is nowhere.
     """
     try:
         await store.move(staged, final)
@@ -284,9 +347,6 @@ async def promote(job_id: UUID, staged: str, final: str, store: Store, repositor
         await store.size(final)
     except Conflict:
         await store.delete([staged])
-    if final.startswith(f"{MEDIA}/"):
-        await keep_metadata(job_id, store, repository)
-    await repository.mark_promoted(job_id)
 
 
 def _causes(error: Exception | None) -> list[str]:

@@ -36,7 +36,7 @@ CANCELLED_DETAIL = "The job was cancelled."
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a contract has made of a client's request.
+    """What a client's request has been made into.
 
     Either `data` or `source_url` is set, or neither where the recipe needs no photo.
     """
@@ -48,6 +48,8 @@ class Submission:
     source_url: str | None = None
     filename: str | None = None
     """What the client calls the photo, as it came."""
+    render_of: Job | None = None
+    """In place of both: whose restoration is to be mixed over its original at another strength."""
     parameters: dict[str, Any] | None = None
     formats: frozenset[ImageFormat] | None = None
     """What `data` may be; None for the formats of contract D."""
@@ -59,7 +61,7 @@ class Submission:
 
     def digest(self) -> str:
         """Names the request: equal for a repetition, different for any change in what is asked."""
-        parts = (
+        parts = [
             self.contract,
             self.recipe.model_id,
             repr(self.recipe.strength),
@@ -68,7 +70,11 @@ class Submission:
             self.webhook_url or "",
             json.dumps(self.parameters, sort_keys=True),
             hashlib.sha256(self.data or b"").hexdigest(),
-        )
+        ]
+        if self.recipe.local_only:  # Left out otherwise: keys of an earlier version are still remembered.
+            parts.append("local_only")
+        if self.render_of is not None:
+            parts.append(f"render_of={self.render_of.id}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -116,6 +122,8 @@ class JobService:
         job = self._new_job(submission)
         if submission.data is not None:
             await self._keep_input(job, submission.data, submission.formats)
+        if submission.render_of is not None:
+            await self._copy_input(job, submission.render_of)
         try:
             await self.repository.add(job, self._key(submission, job))
         except (KeyTaken, QuotaExceeded) as error:
@@ -258,6 +266,7 @@ class JobService:
             strength=submission.recipe.strength,
             scale=submission.recipe.scale,
             parameters=submission.parameters,
+            local_only=submission.recipe.local_only,
             source_url=submission.source_url,
             lane=submission.lane,
             webhook_url=submission.webhook_url,
@@ -274,6 +283,18 @@ class JobService:
         job.input_format = info.format
         job.input_width, job.input_height = info.width, info.height
         job.input_bytes = len(data)
+        await self._store.put(job.input_key, data)
+
+    async def _copy_input(self, job: Job, origin: Job) -> None:
+        """A rendering has an original of its own. Raises Expired."""
+        try:
+            data = await self._store.get(str(origin.input_key))
+        except NotFound as error:
+            raise Expired("The original of this job was deleted after its time.") from error
+        job.render_of, job.original_filename = origin.id, origin.original_filename
+        job.input_key = upload_key(job.id, ImageFormat(str(origin.input_format)))
+        job.input_format, job.input_bytes = origin.input_format, origin.input_bytes
+        job.input_width, job.input_height = origin.input_width, origin.input_height
         await self._store.put(job.input_key, data)
 
     def _key(self, submission: Submission, job: Job) -> IdempotencyKey | None:

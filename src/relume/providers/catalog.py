@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relume.builtin.cartoon import STYLES
-from relume.errors import SettingsError
+from relume.errors import NoProvider, SettingsError
 from relume.ports import Provider
 from relume.providers.builtin import BuiltinProvider
 from relume.providers.chain import Breakers, Chain, Patience
@@ -81,6 +81,8 @@ class Catalog:
         allowed = self.providers
         if recipe.providers is not None:
             allowed = [provider for name, provider in self._providers.items() if name in recipe.providers]
+        if recipe.local_only:
+            allowed = [provider for provider in allowed if provider.is_local]
         return self._chain(allowed, {} if self._only else self._order)
 
     @property
@@ -116,6 +118,20 @@ class Catalog:
             dict.fromkeys(provider.name for task in recipe.tasks for provider in chain.candidates(task))
         )
 
+    def check_local(self, recipe: Recipe) -> None:
+        """Raises NoProvider for work that is to stay on this machine where nothing here could do all of it."""
+        chain = self.chain(recipe)
+        if recipe.local_only and not all(chain.candidates(task) for task in recipe.tasks):
+            raise NoProvider(
+                "This was to stay on this machine (local_only), and nothing here can do it: "
+                "no local model is configured for it."
+            )
+
+    def first_choices(self, recipe: Recipe) -> list[Provider]:
+        """Who does each task of a recipe if all goes well; shorter than its tasks where one has nobody."""
+        chain = self.chain(recipe)
+        return [provider for task in recipe.tasks for provider in chain.candidates(task)[:1]]
+
     def estimate_usd(self, recipe: Recipe) -> float:
         """What a job of a recipe usually costs with the providers that come first."""
         chain = self.chain(recipe)
@@ -123,9 +139,7 @@ class Catalog:
 
     def lane(self, recipe: Recipe) -> str:
         """`local` when the first choice for any task keeps this machine's device busy, else `hosted`."""
-        chain = self.chain(recipe)
-        first = [provider for task in recipe.tasks for provider in chain.candidates(task)[:1]]
-        return "local" if any(provider.needs_device for provider in first) else "hosted"
+        return "local" if any(one.needs_device for one in self.first_choices(recipe)) else "hosted"
 
 
 def _is_mock_mode(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -44,6 +45,13 @@ class PriceTable(BaseModel):
 @cache
 def price_table() -> PriceTable:
     return PriceTable.model_validate_json(files("relume.providers").joinpath("prices.json").read_bytes())
+
+
+def reference_seconds(model: str) -> float | None:
+    """How long a run of `owner/name` is said to take; None for one that is not listed, or listed in words."""
+    price = price_table().models.get(model)
+    told = [float(number) for number in re.findall(r"\d+", price.seconds)] if price else []
+    return sum(told) / len(told) if told else None
 
 
 def estimate(model: str) -> float | None:

@@ -17,6 +17,7 @@ from relume.errors import (
     InvalidParameter,
     KeyMissing,
     KeyWrong,
+    NoProvider,
     NotFound,
     QuotaExceeded,
     RateLimited,
@@ -28,6 +29,7 @@ from relume.http.contracts.enhance_answers import Accepted, BatchState, batch_st
 from relume.http.contracts.enhance_faces import FACE_FIELDS, chosen_faces
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
+from relume.http.local_only import FIELD, local_only
 from relume.http.multipart import FormLimits, read_parts
 from relume.http.problems import documented
 from relume.http.result_zip import Entry, check_has_results, zip_answer
@@ -68,7 +70,9 @@ def router(services: Services, gate: Gate) -> APIRouter:
         """
         async with batches.intake() as intake:
             fields = await _read(request, intake, settings)
-            recipe, options, parameters = _recipe(fields)
+            stays_local = local_only(fields.get("local_only"), gate, request)
+            recipe, options, parameters = _recipe(fields, stays_local=stays_local)
+            services.catalog.check_local(recipe)
             batch = await intake.submit(
                 BatchSubmission(
                     contract=CONTRACT,
@@ -169,6 +173,7 @@ _ENHANCE_ERRORS = (
     InternalError,
     RestoreDisabled,
     ServiceAway,
+    NoProvider,
 )
 
 
@@ -192,7 +197,9 @@ async def _read(request: Request, intake: Intake, settings: Settings) -> dict[st
     return fields
 
 
-def _recipe(fields: dict[str, str]) -> tuple[Recipe, dict[str, Any], dict[str, Any] | None]:
+def _recipe(
+    fields: dict[str, str], *, stays_local: bool
+) -> tuple[Recipe, dict[str, Any], dict[str, Any] | None]:
     """The recipe, the form's options, and what the recipe's jobs ask for beyond it. Raises InvalidParameter."""
     face_enhance = fields.get("face_enhance", "true").lower()
     if face_enhance not in ("true", "false"):
@@ -205,7 +212,9 @@ def _recipe(fields: dict[str, str]) -> tuple[Recipe, dict[str, Any], dict[str, A
         raise InvalidParameter("face_region and faces need face_enhance to be true.")
     options = {"face_enhance": face_enhance == "true", "scale": int(scale)} | chosen
     model = ENHANCE_FACES_MODEL if options["face_enhance"] else ENHANCE_MODEL
-    return build(model, strength=1.0, scale=int(scale), parameters=chosen), options, chosen or None
+    options |= {"local_only": True} if stays_local else {}
+    recipe = build(model, strength=1.0, scale=int(scale), parameters=chosen, local_only=stays_local)
+    return recipe, options, chosen or None
 
 
 def _form_schema(settings: Settings) -> dict[str, Any]:
@@ -220,6 +229,7 @@ def _form_schema(settings: Settings) -> dict[str, Any]:
         "face_enhance": {"type": "boolean", "default": True, "description": "Restore faces first"},
         "scale": {"type": "integer", "enum": list(SCALES), "default": SCALE_DEFAULT},
         **FACE_FIELDS,
+        "local_only": FIELD,
     }
     schema = {"type": "object", "required": ["files"], "properties": properties}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

@@ -30,6 +30,7 @@ from relume.http.contracts.generate_list import BAD_INPUT, add_list
 from relume.http.contracts.generate_request import GenerateRequest, read_request, task_parameters
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
+from relume.http.local_only import local_only
 from relume.http.problems import documented
 from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key, read_json
 from relume.jobs.files import is_media, metadata_key
@@ -116,9 +117,11 @@ def _add_creation(routes: APIRouter, services: Services, gate: Gate) -> None:
     async def generate(request: Request, response: Response) -> Accepted:
         """Answers at once. Poll `GET /api/v1/status/{job_id}`, and fetch the picture from its `result_url`."""
         asked = read_request(await read_json(request))
+        stays_local = local_only(asked.local_only, gate, request)
         check_allowed(asked.model_name, services.settings.generation_models)
         parameters = task_parameters(asked)
-        recipe = build(GENERATION_MODEL, strength=1.0, parameters=parameters)
+        recipe = build(GENERATION_MODEL, strength=1.0, parameters=parameters, local_only=stays_local)
+        services.catalog.check_local(recipe)
         if not services.catalog.served_by(recipe):
             raise NoProvider("No service is configured that has this model.")
         job = await services.jobs.submit(

@@ -21,7 +21,7 @@ from relume.picture_models import (
 MAX_PROMPT_CHARACTERS = 4000
 _PIXELS = {"1": 1024 * 1024, "0.25": 512 * 512}
 _SIDE_STEP = 16
-_FIELDS = "prompt, model_name and parameters"
+_FIELDS = "prompt, model_name, parameters and local_only"
 
 
 def _decoded(parameters: object) -> object:
@@ -46,6 +46,9 @@ class GenerateRequest(BaseModel):
         BeforeValidator(_decoded, json_schema_input_type=str | dict[str, Any] | None),
         Field(description="What the model takes beside the prompt: an object, or a string with its JSON"),
     ] = {}
+    local_only: Annotated[
+        bool, Field(description="Only what works on this machine may do it; 503 where nothing here can")
+    ] = False
 
 
 def read_request(body: dict[str, Any]) -> GenerateRequest:
@@ -119,4 +122,5 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "value_error":
         return f"{fault['msg'].removeprefix('Value error, ')}."
     wanted = {"prompt": f"a text of 1 to {MAX_PROMPT_CHARACTERS} characters", "parameters": "a JSON object"}
+    wanted["local_only"] = "true or false"
     return f"{name} must be {wanted.get(name, 'a text')}."

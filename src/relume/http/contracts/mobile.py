@@ -21,6 +21,7 @@ from relume.http.contracts.mobile_body import (
 )
 from relume.http.contracts.mobile_docs import PHOTO_FAILURES, WORD_FAILURES, photo_body, prompt_body
 from relume.http.gate import Gate
+from relume.http.local_only import local_only
 from relume.http.uploads import idempotency_key, read_json
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job, JobStatus
@@ -115,7 +116,7 @@ def _add_text_generation(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
             "temperature": number(body, "temperature", 0.0, 2.0, 0.7),
             "model": model(body),
         }
-        return await calls.word_job(request, TEXT_MODEL, parameters)
+        return await calls.word_job(request, body, TEXT_MODEL, parameters)
 
 
 def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
@@ -143,7 +144,7 @@ def _add_text_to_image(routes: APIRouter, calls: _Calls, gate: Gate) -> None:
             "model": allowed_model(body, allowed),
             "seed": whole(body, "seed", 0, 2**32 - 1, None),
         }
-        return await calls.word_job(request, PICTURE_MODEL, parameters)
+        return await calls.word_job(request, body, PICTURE_MODEL, parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +157,17 @@ class _Calls:
     async def photo_job(
         self, request: Request, body: dict[str, Any], model_id: str, scale: int, parameters: dict[str, Any]
     ) -> Response:
-        recipe = build(model_id, strength=1.0, scale=scale, parameters=parameters)
+        stays_local = local_only(body.get("local_only"), self.gate, request)
+        recipe = build(model_id, strength=1.0, scale=scale, parameters=parameters, local_only=stays_local)
+        self.services.catalog.check_local(recipe)
         return await self._answered(request, recipe, parameters, photo_of(body))
 
-    async def word_job(self, request: Request, model_id: str, parameters: dict[str, Any]) -> Response:
-        recipe = build(model_id, strength=1.0, parameters=parameters)
+    async def word_job(
+        self, request: Request, body: dict[str, Any], model_id: str, parameters: dict[str, Any]
+    ) -> Response:
+        stays_local = local_only(body.get("local_only"), self.gate, request)
+        recipe = build(model_id, strength=1.0, parameters=parameters, local_only=stays_local)
+        self.services.catalog.check_local(recipe)
         if not self.services.catalog.served_by(recipe):
             raise NoProvider("No service is configured that could do this.")
         return await self._answered(request, recipe, parameters)

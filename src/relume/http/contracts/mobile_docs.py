@@ -24,6 +24,7 @@ from relume.errors import (
     ServiceAway,
     UnsupportedFormat,
 )
+from relume.http.local_only import FIELD
 
 STATUSES: dict[type[RelumeError], int] = {AllProvidersFailed: 502}
 """Where contract B's status is not the error's own."""
@@ -55,6 +56,7 @@ PHOTO_FAILURES = failures(
     UnsupportedFormat,
     *_WORK,
     RestoreDisabled,
+    NoProvider,
 )
 WORD_FAILURES = failures(*_ALWAYS, *_WORK, NoProvider)
 
@@ -69,5 +71,6 @@ def prompt_body(**options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
+    properties = properties | {"local_only": FIELD}
     schema = {"type": "object", "required": [required], "properties": properties}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -14,6 +14,7 @@ from relume.errors import (
     InvalidParameter,
     KeyMissing,
     KeyWrong,
+    NoProvider,
     NotFound,
     QuotaExceeded,
     RateLimited,
@@ -24,6 +25,7 @@ from relume.errors import (
 from relume.http.files import result_url
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
+from relume.http.local_only import FIELD, local_only
 from relume.http.problems import documented
 from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key, read_json
 from relume.jobs.models import Job, JobStatus
@@ -42,7 +44,6 @@ class Accepted(BaseModel):
 def router(services: Services, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["A: restore by URL"], dependencies=[Depends(gate.require_key)])
     jobs, settings = services.jobs, services.settings
-    recipe = build(RESTORE_URL_MODEL, strength=1.0, scale=4)
 
     @routes.post(
         "/restore",
@@ -62,13 +63,18 @@ def router(services: Services, gate: Gate) -> APIRouter:
             InternalError,
             RestoreDisabled,
             ServiceAway,
+            NoProvider,
         ),
     )
     async def restore(request: Request) -> Accepted:
         """Answers at once; the photo is fetched by the job. Poll `GET /restore/{jobId}`."""
-        url = (await read_json(request)).get("imageUrl")
+        body = await read_json(request)
+        url = body.get("imageUrl")
         if not isinstance(url, str) or not url.strip():
             raise InvalidParameter("imageUrl must be the URL of a photo.")
+        stays_local = local_only(body.get("local_only"), gate, request)
+        recipe = build(RESTORE_URL_MODEL, strength=1.0, scale=4, local_only=stays_local)
+        services.catalog.check_local(recipe)
         await services.policy.check(url.strip())
         job = await jobs.submit(
             Submission(
@@ -118,7 +124,8 @@ def _completed(job: Job, restored_url: str | None) -> dict[str, Any]:
 
 def _body_schema() -> dict[str, Any]:
     properties = {
-        "imageUrl": {"type": "string", "format": "uri", "examples": ["https://example.org/photo.jpg"]}
+        "imageUrl": {"type": "string", "format": "uri", "examples": ["https://example.org/photo.jpg"]},
+        "local_only": FIELD,
     }
     schema = {"type": "object", "required": ["imageUrl"], "properties": properties}
     return {"required": True, "content": {"application/json": {"schema": schema}}}

@@ -21,6 +21,7 @@ from relume.errors import (
     InvalidParameter,
     KeyMissing,
     KeyWrong,
+    NoProvider,
     NotFound,
     QuotaExceeded,
     RateLimited,
@@ -34,6 +35,7 @@ from relume.http.contracts.v1_form import form_schema, recipe_of, webhook_url_of
 from relume.http.files import result_url
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
+from relume.http.local_only import local_only
 from relume.http.problems import documented
 from relume.http.uploads import IDEMPOTENCY_PARAMETER, filename_of, idempotency_key, image_of, read_form
 from relume.jobs.models import Job, JobStatus
@@ -102,6 +104,7 @@ _RESTORE_ERRORS = (
     InternalError,
     RestoreDisabled,
     ServiceAway,
+    NoProvider,
 )
 
 
@@ -122,7 +125,9 @@ def _add_restore(routes: APIRouter, services: Services, gate: Gate) -> None:
     async def restore(request: Request, response: Response) -> Accepted:
         """Accepts a photo and answers at once. Poll `GET /v1/jobs/{job_id}` every 1.5 s, or read its events."""
         async with read_form(request, settings.max_image_bytes) as form:
-            recipe = recipe_of(form, settings.model_default)
+            stays_local = local_only(form.get("local_only"), gate, request)
+            recipe = recipe_of(form, settings.model_default, stays_local=stays_local)
+            services.catalog.check_local(recipe)
             webhook_url = await webhook_url_of(form, services)
             data, filename = await image_of(form), filename_of(form)
         job = await services.jobs.submit(

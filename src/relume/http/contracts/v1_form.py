@@ -8,11 +8,12 @@ from typing import Any
 from starlette.datastructures import FormData
 
 from relume.errors import InvalidParameter
+from relume.http import local_only
 from relume.recipes import SCALES, STRENGTH_DEFAULT, STRENGTH_MAX, STRENGTH_MIN, Recipe, build
 from relume.wiring import Services
 
 
-def recipe_of(form: FormData, default_model: str) -> Recipe:
+def recipe_of(form: FormData, default_model: str, *, stays_local: bool) -> Recipe:
     """The form's options. Raises InvalidParameter, UnknownModel."""
     model_id = _text(form, "model_id") or default_model
     allowed = f"strength must be a number from {STRENGTH_MIN} to {STRENGTH_MAX:.1f}."
@@ -25,7 +26,7 @@ def recipe_of(form: FormData, default_model: str) -> Recipe:
     scale = _text(form, "upscale") or "1"
     if scale not in map(str, SCALES):
         raise InvalidParameter("upscale must be 1, 2 or 4.")
-    return build(model_id, strength=strength, scale=int(scale))
+    return build(model_id, strength=strength, scale=int(scale), local_only=stays_local)
 
 
 def _text(form: FormData, name: str) -> str | None:
@@ -62,6 +63,7 @@ def form_schema(default_model: str) -> dict[str, Any]:
             "description": "How much of the restoration is mixed over the original",
         },
         "upscale": {"type": "integer", "enum": list(SCALES), "default": 1},
+        "local_only": local_only.FIELD,
         "webhook_url": {"type": "string", "format": "uri", "description": "Told when the job has ended"},
     }
     schema = {"type": "object", "required": ["image"], "properties": properties}
