@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,21 +10,24 @@ import pytest
 from PIL import Image
 from playwright._impl._api_structures import RequestSizes
 from playwright.sync_api import FilePayload, Locator, Page, Response, Route, expect
-from skimage import data
 
 from tests.functional.axe import assert_accessible
+from tests.functional.dashboard_page import (
+    TIMES,
+    Server,
+    add,
+    card,
+    expect_ready,
+    expect_state,
+    open_dashboard,
+    photo,
+    restored,
+)
 
-PATIENCE_MS = 60_000
-TIMES = "\N{MULTIPLICATION SIGN}"
-ASTRONAUT = data.astronaut()  # type: ignore[no-untyped-call]
 FIRST_LOAD_BYTES = 100_000
 """As transferred, with headers."""
 UNPACKED_BYTES = 250_000
 TARGET_PIXELS = 44
-
-
-class Server(Protocol):
-    url: str
 
 
 class Console(Protocol):
@@ -34,46 +36,6 @@ class Console(Protocol):
 
 class KeyedServer(Server, Protocol):
     key: str
-
-
-def photo(name: str = "astronaut.jpg", size: tuple[int, int] = (96, 120)) -> FilePayload:
-    buffer = io.BytesIO()
-    Image.fromarray(ASTRONAUT).crop((140, 0, 340, 250)).resize(size).save(
-        buffer, "PNG" if name.endswith("png") else "JPEG"
-    )
-    return {"name": name, "mimeType": "", "buffer": buffer.getvalue()}
-
-
-def open_dashboard(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/dashboard")
-    expect_ready(page)
-
-
-def expect_ready(page: Page) -> None:
-    """The markup is there at once; the scripts mark the language when they run."""
-    expect(page.locator("[data-language][aria-pressed=true]")).to_be_visible()
-
-
-def add(page: Page, *photos: FilePayload) -> None:
-    page.locator("#file-input").set_input_files(list(photos))
-
-
-def card(page: Page, name: str) -> Locator:
-    return page.locator(".card").filter(has=page.get_by_role("heading", name=name, exact=True))
-
-
-def expect_state(card: Locator, state: str) -> None:
-    expect(card).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
-
-
-def restored(page: Page, server: Server, *photos: FilePayload) -> list[Locator]:
-    open_dashboard(page, server)
-    add(page, *photos)
-    cards = [card(page, photo["name"]) for photo in photos]
-    for one in cards:
-        expect_state(one, "done")
-        expect(one.get_by_role("slider")).to_be_visible()
-    return cards
 
 
 def image_of(path: Path) -> Image.Image:
@@ -117,7 +79,7 @@ def test_start_is_accessible(page: Page, live_server: Server, theme: Literal["li
 def test_photos_are_restored_and_downloaded(page: Page, live_server: Server, tmp_path: Path) -> None:
     first, second = restored(page, live_server, photo("one.jpg"), photo("two.png"))
 
-    expect(page.locator("#gallery")).to_contain_text("All 2 photos are restored")
+    expect(page.locator("#gallery")).to_contain_text("All 2 photos are finished")
     for one, name, kind in ((first, "one-restored.jpg", "JPEG"), (second, "two-restored.png", "PNG")):
         with page.expect_download() as download:
             one.get_by_role("link", name="Download").click()
@@ -129,6 +91,7 @@ def test_photos_are_restored_and_downloaded(page: Page, live_server: Server, tmp
 
 def test_the_chosen_size_and_strength_are_sent(page: Page, live_server: Server, tmp_path: Path) -> None:
     open_dashboard(page, live_server)
+    page.get_by_text("Options", exact=True).click()
     page.get_by_label("Strength").press("End")
     expect(page.locator("#options")).to_contain_text("Full, 100%")
     page.get_by_role("radio", name=f"{TIMES}2").check()
@@ -147,6 +110,7 @@ def test_a_photo_can_be_restored_again_with_other_settings(page: Page, live_serv
     (first,) = restored(page, live_server, photo())
     again = first.get_by_role("button", name="Again with new settings")
     expect(again).to_be_hidden()
+    page.get_by_text("Options", exact=True).click()
     page.get_by_role("radio", name=f"{TIMES}2").check()
     again.click()
     expect(page.locator(".card")).to_have_count(2)
@@ -233,7 +197,7 @@ def test_a_file_that_is_no_photo_says_so_and_the_others_go_on(
     expect(card(page, "notes.txt")).to_contain_text("This file is not a photo.")
     expect(card(page, "nothing.jpg")).to_contain_text("This file is empty.")
     expect_state(card(page, "real.jpg"), "done")
-    expect(page.locator("#gallery")).to_contain_text("1 of 4 restored · 3 need a look")
+    expect(page.locator("#gallery")).to_contain_text("1 of 4 finished · 3 need a look")
 
     page.get_by_role("button", name="Tiếng Việt").click()
     expect(card(page, "letter.jpg").locator("[data-part=error]")).to_contain_text(re.compile("[ảđệọ]"))
@@ -322,6 +286,8 @@ def still_running(route: Route) -> None:
 
 
 def test_a_reload_finds_the_job_again(page: Page, live_server: Server) -> None:
+    original = photo()["buffer"]
+    page.route("**/original?size=640", lambda route: route.fulfill(body=original, content_type="image/jpeg"))
     open_dashboard(page, live_server)
     page.route("**/v1/jobs/**", still_running)
     add(page, photo())
@@ -332,9 +298,9 @@ def test_a_reload_finds_the_job_again(page: Page, live_server: Server) -> None:
     page.reload()
     found = card(page, "astronaut.jpg")
     expect_state(found, "done")
-    expect(found.get_by_alt_text("Restored astronaut.jpg")).to_be_visible()
+    expect(found.get_by_alt_text("Result of astronaut.jpg")).to_be_visible()
     expect(found.get_by_role("link", name="Download")).to_be_visible()
-    expect(found.get_by_role("slider")).to_be_hidden()  # the original was never stored
+    expect(found.get_by_role("slider")).to_be_visible()  # over the original that the service keeps
 
 
 def test_a_job_can_be_cancelled(page: Page, live_server: Server) -> None:
@@ -395,7 +361,7 @@ def test_the_keyboard_alone_is_enough(page: Page, live_server: Server) -> None:
     chooser.value.set_files([photo()])
     done = card(page, "astronaut.jpg")
     expect_state(done, "done")
-    expect(page.get_by_role("status").filter(has_text="is restored")).to_be_attached()
+    expect(page.get_by_role("status").filter(has_text="is finished")).to_be_attached()
 
     done.get_by_role("button", name="Remove").focus()
     page.keyboard.press("Enter")

@@ -223,4 +223,7 @@ export const resultName = (path) => path.split('?')[0].split('/').at(-1);
 /** The photo before, small, which the service keeps as long as the result. */
 export const originalPath = (path) => `${path.split('?')[0]}/original?size=640`;
 
+/** The result, as small as a card needs it. */
+export const thumbnailPath = (path) => `${path.split('?')[0]}/thumbnail?size=1024`;
+
 export const zipAddress = new URL('results/zip', SERVICE).href;

@@ -1,5 +1,6 @@
 // One photo as the person sees it: picture, state in plain words, progress, what can be done.
 
+import { thumbnailPath } from './api.js';
 import { nextFrame } from './frame.js';
 import { explain, has, number, percent, t, translate } from './i18n.js';
 import { makeSlider } from './slider.js';
@@ -79,8 +80,14 @@ export class Card {
     this.#showBefore(this.photo.beforePath);
     after.loading = 'lazy';
     after.addEventListener('load', () => this.#arrived(after));
-    after.addEventListener('error', () => this.photo.update({ state: 'failed', error: { code: 'result_gone' } }));
-    after.src = this.photo.resultPath;
+    after.addEventListener('error', () => this.#withoutThumbnail(after));
+    after.src = thumbnailPath(this.photo.resultPath);
+  }
+
+  #withoutThumbnail(after) {
+    const { resultPath } = this.photo;
+    if (after.getAttribute('src') !== resultPath) after.src = resultPath;
+    else this.photo.update({ state: 'failed', error: { code: 'result_gone' } });
   }
 
   #showBefore(source) {

@@ -4,6 +4,7 @@ import { number, plural, t } from './i18n.js';
 
 const KEPT_MS = 60_000;
 const PATIENCE_MS = 5000;
+const MOST_AT_ONCE = 1000; // photos that the service estimates together
 
 export class Estimates {
   #kept = new Map(); // query → {at, answer: promise}
@@ -21,7 +22,7 @@ export class Estimates {
     const query = new URLSearchParams({
       ...(modelId && { model_id: modelId }),
       upscale,
-      count,
+      count: Math.min(count, MOST_AT_ONCE),
       local_only: localOnly,
       ...(size?.width && { width: size.width, height: size.height }),
     });

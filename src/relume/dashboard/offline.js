@@ -2,17 +2,25 @@
 
 import { onLanguageChange, t, translate } from './i18n.js';
 
+const ASK_EVERY_MS = 3000;
+
 const banner = document.getElementById('banner');
 const words = banner.querySelector('[data-part=words]');
 const button = banner.querySelector('button');
 let isAway = false; // the service, though the network may be there
+let asking = null;
 let newer = null; // the worker of a new version, waiting
 
 /** @param mayReload () => whether nothing is lost by a reload now */
 export function startOffline(api, mayReload) {
-  for (const change of ['online', 'offline']) addEventListener(change, tell);
+  addEventListener('offline', tell);
+  addEventListener('online', () => {
+    tell();
+    if (isAway) ask(api);
+  });
   api.addEventListener('reach', () => {
     isAway = !api.isReachable;
+    if (isAway) ask(api);
     tell();
   });
   button.addEventListener('click', () => newer?.postMessage('take over'));
@@ -20,6 +28,16 @@ export function startOffline(api, mayReload) {
   tell();
   // Browsers offer service workers over HTTPS and on localhost only; elsewhere the page does without.
   if (isSecureContext && navigator.serviceWorker) whenIdle(() => register(mayReload));
+}
+
+/** Until the service answers, whatever it answers. */
+function ask(api) {
+  clearTimeout(asking);
+  if (!isAway) return;
+  asking = setTimeout(async () => {
+    await api.response('health').catch(() => {});
+    ask(api);
+  }, ASK_EVERY_MS);
 }
 
 function tell() {

@@ -20,6 +20,7 @@ export const go = (name) => {
 export class Router {
   #current = null;
   #unmount = null;
+  #attempts = 0; // browsers remember that a module failed, by its address
 
   /**
    * @param start the element of Start; `outlet` the one that the other views fill
@@ -58,13 +59,14 @@ export class Router {
     const root = document.createElement('div');
     root.className = `view view-${name}`;
     try {
-      const { mount } = await import(`./views/${name}.js`);
+      const again = this.#attempts ? `?attempt=${this.#attempts}` : '';
+      const { mount } = await import(`./views/${name}.js${again}`);
       const unmount = await mount(root, { ...this.context, params });
       if (this.#current !== name) return unmount?.(); // The person went on before it was there.
       this.#unmount = unmount;
       this.outlet.replaceChildren(root);
-    } catch (error) {
-      console.warn(error);
+    } catch {
+      this.#attempts += 1;
       if (this.#current === name) this.#offerAgain(name);
     }
   }

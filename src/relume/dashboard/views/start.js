@@ -200,7 +200,13 @@ export function startPhotos(context) {
     }
   });
   // Without the list, the default model it is.
-  modelsKnown = api.models().then((known) => (models = known), () => []).then(offerModels).then(tellPrice);
+  const learnModels = () => {
+    modelsKnown = api.models().then((known) => (models = known), () => []).then(offerModels).then(tellPrice);
+  };
+  learnModels();
+  api.addEventListener('reach', () => {
+    if (api.isReachable && !models.length) learnModels();
+  });
   startOptions(optionsChanged);
   startIntake(addFiles);
   startGallery();

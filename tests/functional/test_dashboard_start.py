@@ -1,0 +1,175 @@
+"""The dashboard's Start in a real browser: what is to be done, at what price, with how many photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from tests.functional.dashboard_page import (
+    TIMES,
+    Server,
+    add,
+    card,
+    expect_state,
+    open_dashboard,
+    photo,
+    restored,
+)
+
+UPLOADS_AT_ONCE = 3
+
+
+def priced(**changes: Any) -> Callable[[Route], None]:
+    """The estimate that a service with a paid provider gives; free where photos may not leave it."""
+
+    def answer(route: Route) -> None:
+        stays = "local_only=true" in route.request.url
+        said = {"seconds": 10, "usd": 0.02, "total_seconds": 20, "total_usd": 0.04, "is_paid": True}
+        free = {"usd": 0, "total_usd": 0, "is_paid": False, "providers": ["builtin"]} if stays else {}
+        route.fulfill(json=said | {"providers": ["replicate"], "based_on": "reference"} | free | changes)
+
+    return answer
+
+
+def sent_with(page: Page, act: Callable[[], None]) -> str:
+    """The form that the page sends to the service when it is made to `act`."""
+    page.route(
+        "**/v1/restore", lambda route: route.continue_()
+    )  # Chromium tells no body that nobody intercepts.
+    with page.expect_request("**/v1/restore") as sent:
+        act()
+    return (sent.value.post_data_buffer or b"").decode("latin-1")
+
+
+def test_paid_photos_wait_until_their_price_is_seen(page: Page, live_server: Server) -> None:
+    page.route("**/api/v1/estimate?*", priced())
+    open_dashboard(page, live_server)
+    expect(page.locator("#options")).to_contain_text("A photo: about $0.02, 10 s.")
+    add(page, photo("one.jpg"), photo("two.jpg"))
+    expect_state(card(page, "two.jpg"), "ready")
+    expect(page.locator("#ready")).to_contain_text("2 photos are ready. They would be sent to Replicate")
+    start = page.get_by_role("button", name="Start (about $0.04, 20 s)")
+    expect(start).to_be_visible()
+
+    page.get_by_label("This device only").check()
+    form = sent_with(page, page.get_by_role("button", name="Start (free, about 20 s)").click)
+    assert 'name="local_only"\r\n\r\ntrue' in form
+    expect_state(card(page, "one.jpg"), "done")
+    expect(card(page, "one.jpg")).to_contain_text("this device only")
+    expect(page.locator("#ready")).to_be_hidden()
+
+    page.reload()
+    expect(page.get_by_label("This device only")).to_be_checked()
+
+
+def test_free_photos_start_at_once_and_may_go_anywhere(page: Page, live_server: Server) -> None:
+    page.route("**/api/v1/estimate?*", priced(is_paid=False, usd=0, total_usd=0, seconds=2.2))
+    open_dashboard(page, live_server)
+    form = sent_with(page, lambda: add(page, photo()))
+    assert "local_only" not in form
+    assert "model_id" not in form
+    expect(page.locator("#options")).to_contain_text("A photo: free, about 2 s.")
+
+
+def test_a_photo_becomes_larger_and_another_a_drawing(
+    page: Page, live_server: Server, tmp_path: Path
+) -> None:
+    open_dashboard(page, live_server)
+    page.get_by_role("radio", name="Enlarge").check()
+    form = sent_with(page, lambda: add(page, photo("small.jpg", (40, 30))))
+    assert 'name="model_id"\r\n\r\nenlarging/standard-1' in form
+    page.get_by_role("radio", name="Cartoon").check()
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_role("radio", name="Pencil").check()
+    form = sent_with(page, lambda: add(page, photo("portrait.jpg")))
+    assert 'name="model_id"\r\n\r\ncartoon/sketch-1' in form
+
+    enlarged, drawn = card(page, "small.jpg"), card(page, "portrait.jpg")
+    expect(drawn.locator("[data-part=state]")).to_have_text("Drawn")
+    expect(enlarged.locator("[data-part=state]")).to_have_text("Enlarged")
+    expect(enlarged).to_contain_text(f"Enlarged {TIMES}2")
+    with page.expect_download() as download:
+        enlarged.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "small-enlarged.jpg"
+    download.value.save_as(tmp_path / "result")
+    with Image.open(tmp_path / "result") as result:
+        assert result.size == (80, 60)
+
+
+def test_of_a_folder_the_photos_are_taken(page: Page, live_server: Server, tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    (album / "1963").mkdir(parents=True)
+    (album / "1963" / "summer.jpg").write_bytes(photo()["buffer"])
+    for other in ("notes.txt", "Thumbs.db", ".hidden.jpg"):
+        (album / other).write_bytes(b"no photo")
+    open_dashboard(page, live_server)
+    page.locator("#folder-input").set_input_files(album)
+    expect_state(card(page, "summer.jpg"), "done")
+    expect(page.locator(".card")).to_have_count(1)
+
+    (album / "1963" / "summer.jpg").unlink()
+    page.locator("#folder-input").set_input_files(album)
+    expect(page.locator("#problem")).to_have_text("There is no photo in this folder that Relume can read.")
+
+
+def test_all_results_come_as_one_zip(page: Page, live_server: Server) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data or "")
+        headers = {"Content-Disposition": 'attachment; filename="photos.zip"'}
+        route.fulfill(body=b"PK", content_type="application/zip", headers=headers)
+
+    page.route("**/results/zip", answer)
+    cards = restored(page, live_server, photo("one.jpg"), photo("two.jpg"))
+    results = [one.get_by_role("link", name="Download").get_attribute("href") or "" for one in cards]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download all").click()
+    assert download.value.suggested_filename == "photos.zip"
+    names = [result.partition("?")[0].rpartition("/")[2] for result in results]
+    assert asked == ["&".join(f"name={name}" for name in names)]
+
+
+def test_many_photos_are_drawn_as_they_come_near_and_sent_a_few_at_a_time(
+    page: Page, live_server: Server
+) -> None:
+    held: list[Route] = []
+    page.route("**/v1/restore", lambda route: held.append(route))
+    page.set_viewport_size({"width": 390, "height": 600})
+    open_dashboard(page, live_server)
+    add(page, *(photo(f"{index}.jpg", (8, 10)) for index in range(40)))
+    expect(page.locator(".card")).to_have_count(40)
+    expect(page.locator(".card img").first).to_be_attached()
+    expect(page.locator(".card[data-state=uploading]")).to_have_count(UPLOADS_AT_ONCE)
+    expect(page.locator(".card[data-state=waiting]")).to_have_count(40 - UPLOADS_AT_ONCE)
+    assert len(held) == UPLOADS_AT_ONCE
+
+    last = card(page, "39.jpg")
+    expect(last.locator("img")).to_have_count(0)
+    last.scroll_into_view_if_needed()
+    expect(last.locator("img")).to_be_visible()
+    page.get_by_role("button", name="Cancel the rest").click()
+    expect(page.locator(".card[data-state=cancelled]")).to_have_count(40)
+
+
+@pytest.mark.parametrize(("position", "words"), [(4, "Number 4 in the queue"), (None, "In the queue")])
+def test_a_waiting_photo_tells_its_place(
+    page: Page, live_server: Server, position: int | None, words: str
+) -> None:
+    def queued(route: Route) -> None:
+        said = {"status": "queued", "progress": 0, "result_url": None, "error": None, "step": None}
+        told = said if position is None else said | {"queue_position": position}
+        event = f"event: progress\ndata: {json.dumps(told)}\n\n"
+        route.fulfill(content_type="text/event-stream", body=event)
+
+    page.route("**/v1/jobs/*/events", queued)
+    page.route("**/v1/jobs/*", lambda route: route.abort("failed"))
+    open_dashboard(page, live_server)
+    add(page, photo())
+    expect(card(page, "astronaut.jpg").locator("[data-part=state]")).to_have_text(words)
