@@ -4,7 +4,8 @@ import { resultName, resultPath } from './api.js';
 import { secondsLeft } from './timeleft.js';
 
 const ACTIVE = new Set(['pending', 'processing']);
-const ENLARGING = new Set(['enlarging/builtin-1', 'enhance/upscale', 'mobile/hd-image']);
+const ENLARGING = /^(enlarging\/|enhance\/upscale$|mobile\/hd-image$)/;
+const CARTOON = /^(cartoon\/|mobile\/cartoonify$)/;
 const NAME_WORDS = 6;
 
 export class HistoryJob {
@@ -20,8 +21,8 @@ export class HistoryJob {
   /** A key of `history.did`. */
   get did() {
     if (this.kind !== 'photo') return this.kind === 'text' ? 'written' : 'drawn';
-    if (this.model_name === 'mobile/cartoonify') return 'cartoon';
-    return ENLARGING.has(this.model_name) ? 'enlarged' : 'restored';
+    if (CARTOON.test(this.model_name)) return 'cartoon';
+    return ENLARGING.test(this.model_name) ? 'enlarged' : 'restored';
   }
 
   get hasFiles() {

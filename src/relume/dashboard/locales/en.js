@@ -282,7 +282,7 @@ export default {
   "history.chooseNone": "Choose none",
   "history.zip": "Download as ZIP",
   "history.deleteTitle": "Delete these files now?",
-  "history.deleteText": "The original and the result of {name} are deleted from the server at once, and cannot be brought back. The record of what was done stays.",
+  "history.deleteText": "All that is kept of {name} is deleted from the server at once and cannot be brought back. The record of what was done stays.",
   "history.keep": "Keep them",
   "history.announceDeleted": "The files of {name} are deleted.",
   "history.announceRetry": "It is being tried again.",

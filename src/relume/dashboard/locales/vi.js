@@ -282,7 +282,7 @@ export default {
   "history.chooseNone": "Bỏ chọn",
   "history.zip": "Tải về dạng ZIP",
   "history.deleteTitle": "Xóa các tệp này ngay?",
-  "history.deleteText": "Ảnh gốc và kết quả của {name} sẽ bị xóa khỏi máy chủ ngay và không lấy lại được. Chỉ bản ghi việc đã làm còn ở lại.",
+  "history.deleteText": "Mọi tệp của {name} sẽ bị xóa khỏi máy chủ ngay và không lấy lại được. Chỉ bản ghi việc đã làm còn ở lại.",
   "history.keep": "Giữ lại",
   "history.announceDeleted": "Đã xóa các tệp của {name}.",
   "history.announceRetry": "Đang thử lại.",
