@@ -19,8 +19,9 @@ from playwright.sync_api import Locator, Page, Route, expect
 from relume.picture_models import PICTURE_MODELS, Whole, Words
 from tests.functional.axe import assert_accessible
 from tests.functional.browser_fixtures import Console
+from tests.functional.dashboard_page import PATIENCE_MS, TIMES, expect_ready
 from tests.functional.server import Server
-from tests.functional.test_dashboard import PATIENCE_MS, TIMES, assert_fits, expect_ready
+from tests.functional.test_dashboard import assert_fits
 
 PICTURES = 25
 """One more than a page of the history."""

@@ -49,16 +49,19 @@ export class HistoryRow {
     this.#renderError();
     this.#renderWhen();
     this.#renderThumbnail();
+    this.#renderActions();
     this.tick();
   }
 
   /** What changes with time alone. */
   tick() {
     const { job, parts } = this;
-    parts.left.textContent = leftInWords(job);
+    const left = leftInWords(job);
+    if (left === parts.left.textContent) return; // Most rows, most of the time: nothing is written.
+    parts.left.textContent = left;
     parts.left.classList.toggle('is-soon', job.hasFiles && Boolean(job.expires_at) && isSoon(job.expires_at));
     this.element.classList.toggle('is-gone', job.status === 'completed' && !job.hasFiles);
-    this.#renderActions();
+    this.#renderActions(); // Files that have gone cannot be downloaded any more.
   }
 
   get name() {

@@ -280,7 +280,7 @@ export default {
   "history.chosen.other": "Đã chọn {count}",
   "history.selection": "Phần đã chọn",
   "history.chooseNone": "Bỏ chọn",
-  "history.zip": "Tải về dạng ZIP",
+  "history.zip": "Tải tệp ZIP",
   "history.deleteTitle": "Xóa các tệp này ngay?",
   "history.deleteText": "Mọi tệp của {name} sẽ bị xóa khỏi máy chủ ngay và không lấy lại được. Chỉ bản ghi việc đã làm còn ở lại.",
   "history.keep": "Giữ lại",
