@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.functional.dashboard_page import (
@@ -173,3 +174,15 @@ def test_a_waiting_photo_tells_its_place(
     open_dashboard(page, live_server)
     add(page, photo())
     expect(card(page, "astronaut.jpg").locator("[data-part=state]")).to_have_text(words)
+
+
+def test_a_photo_that_lies_on_its_side_stands_upright_at_once(page: Page, live_server: Server) -> None:
+    lying, orientation = io.BytesIO(), Image.Exif()
+    orientation[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (40, 20)).save(lying, "JPEG", exif=orientation.tobytes())
+    page.route("**/v1/restore", lambda route: None)  # What is seen must not be the result.
+    open_dashboard(page, live_server)
+    add(page, {"name": "lying.jpg", "mimeType": "image/jpeg", "buffer": lying.getvalue()})
+    preview = card(page, "lying.jpg").locator("img")
+    expect(preview).to_have_js_property("naturalWidth", 20)
+    expect(preview).to_have_js_property("naturalHeight", 40)

@@ -71,6 +71,7 @@ function sizeOf(file) {
 
 function encoded(bitmap) {
   const canvas = Object.assign(document.createElement('canvas'), { width: bitmap.width, height: bitmap.height });
-  canvas.getContext('bitmaprenderer').transferFromImageBitmap(bitmap);
+  canvas.getContext('2d').drawImage(bitmap, 0, 0); // Transferred, Chromium would lose the EXIF orientation.
+  bitmap.close();
   return new Promise((resolve) => canvas.toBlob(resolve, 'image/webp', 0.85));
 }
