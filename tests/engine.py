@@ -130,6 +130,7 @@ class Engine:
         client: str | None = None,
         strength: float = 0.6,
         render_of: Job | None = None,
+        filename: str | None = None,
     ) -> Job:
         if url is None and data is None and render_of is None:
             data = photos.encoded("PNG")
@@ -141,6 +142,7 @@ class Engine:
                 lane="local",
                 data=data,
                 source_url=url,
+                filename=filename,
                 idempotency_key=key,
                 webhook_url=webhook_url,
                 work_seconds=work_seconds,

@@ -19,6 +19,8 @@ FILES = ("application/octet-stream", "application/zip", "text/plain")
 CONTRACT_B = ("/api/ai/", "/api/huggingface/")
 OPEN = ("/health", "/results/", "/media/", "/processed/", "/enhance/{job_id}/zip")
 """Beginnings of the paths that need no key."""
+READING = ("/results/zip",)
+"""POSTs that make no job, so that no rate limit counts them."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_every_operation_tells_how_it_can_fail(app: FastAPI) -> None:
             assert operation["security"], f"{method} {path}"
         if "{" in path:
             assert "404" in failed, f"{method} {path}"
-        if method == "POST":
+        if method == "POST" and path not in READING:
             assert {"429", "500"} <= failed.keys(), f"{method} {path}"
             has_body = "requestBody" in operation
             assert not has_body or failed.keys() & {"400", "422"}, f"{method} {path}"

@@ -17,7 +17,6 @@ from relume.errors import ImageMissing, ImageTooLarge, InvalidInput, RelumeError
 _FORM_OVERHEAD_BYTES = 64 * 1024
 """What the fields and the boundaries of a form may take beside the image."""
 _MAX_JSON_BYTES = 64 * 1024
-_TOO_LONG = InvalidInput(f"The request is too long; at most {_MAX_JSON_BYTES // 1024} KB are allowed.")
 _MAX_FIELDS = 20
 _IDEMPOTENCY_KEY_CHARACTERS = 255
 
@@ -65,7 +64,7 @@ def filename_of(form: FormData, field: str = "image") -> str | None:
 
 async def read_json(request: Request, max_image_bytes: int = 0) -> dict[str, Any]:
     """A JSON object, with room for one image in base64. Raises InvalidInput, ImageTooLarge."""
-    too_large: RelumeError = _too_large(max_image_bytes) if max_image_bytes else _TOO_LONG
+    too_large: RelumeError = _too_large(max_image_bytes) if max_image_bytes else _too_long()
     limited = Request(request.scope, _limit(request, max_image_bytes * 4 // 3 + _MAX_JSON_BYTES, too_large))
     try:
         found = json.loads(await limited.body())
@@ -78,7 +77,7 @@ async def read_json(request: Request, max_image_bytes: int = 0) -> dict[str, Any
 
 async def read_small(request: Request) -> bytes:
     """A body of no more than what a JSON object without an image may have. Raises InvalidInput."""
-    return await Request(request.scope, _limit(request, _MAX_JSON_BYTES, _TOO_LONG)).body()
+    return await Request(request.scope, _limit(request, _MAX_JSON_BYTES, _too_long())).body()
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -87,6 +86,10 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and not 0 < len(key.strip()) <= _IDEMPOTENCY_KEY_CHARACTERS:
         raise InvalidInput(f"Idempotency-Key must have 1 to {_IDEMPOTENCY_KEY_CHARACTERS} characters.")
     return key
+
+
+def _too_long() -> InvalidInput:
+    return InvalidInput(f"The request is too long; at most {_MAX_JSON_BYTES // 1024} KB are allowed.")
 
 
 def _too_large(max_image_bytes: int) -> ImageTooLarge:
