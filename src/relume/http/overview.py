@@ -89,7 +89,7 @@ class Hour(BaseModel):
     cancelled: int
 
 
-class Failure(BaseModel):
+class RecentFailure(BaseModel):
     job_id: str
     name: str | None
     """What the client called the file."""
@@ -107,7 +107,7 @@ class Overview(BaseModel):
     disk: DiskState
     jobs_by_hour: list[Hour]
     """The last 24, the current one last."""
-    recent_failures: list[Failure]
+    recent_failures: list[RecentFailure]
     """At most 20, the latest first."""
     version: str = __version__
     mode: Literal["embedded", "distributed"]
@@ -251,8 +251,8 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def _failure(job: Job) -> Failure:
-    return Failure(
+def _failure(job: Job) -> RecentFailure:
+    return RecentFailure(
         job_id=str(job.id),
         name=job.original_filename,
         model=job.model_id,
