@@ -128,9 +128,9 @@ class Engine:
         webhook_url: str | None = None,
         work_seconds: float | None = None,
         client: str | None = None,
-        filename: str | None = None,
         strength: float = 0.6,
         render_of: Job | None = None,
+        filename: str | None = None,
     ) -> Job:
         if url is None and data is None and render_of is None:
             data = photos.encoded("PNG")

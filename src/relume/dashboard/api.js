@@ -3,11 +3,11 @@
 const SERVICE = new URL('../', import.meta.url);
 const KEY_STORED_AS = 'relume.key';
 
-/** What the API, or the way to it, answered. `code` is stable, `detail` a sentence in English. */
+/** What the API, or the way to it, answered. `code` is stable, `detail` a sentence in English, `answer` the whole. */
 export class ApiError extends Error {
-  constructor({ status = 0, code = 'unknown', detail = '', retryAfterSeconds = 0 }) {
+  constructor({ status = 0, code = 'unknown', detail = '', retryAfterSeconds = 0, answer = null }) {
     super(detail || code);
-    Object.assign(this, { status, code, detail, retryAfterSeconds });
+    Object.assign(this, { status, code, detail, retryAfterSeconds, answer });
   }
 
   get wantsKey() {
@@ -80,18 +80,29 @@ export class Api extends EventTarget {
     });
   }
 
-  /** The Response itself, for headers, blobs and streams. Throws ApiError unless it is a success. */
+  /**
+   * The Response itself, for headers, blobs and streams. Throws ApiError unless it is a success.
+   * `init.mayAsk` false: a refused key is an answer like any other, and nobody is asked for another one.
+   */
   response(path, init = {}) {
-    return this.#withKey(async (key) => {
+    const send = async (key) => {
       const response = await fetch(new URL(path, SERVICE), requestOf(init, key)).catch((error) => {
         throw init.signal?.aborted ? error : connectionLost();
       });
       if (!response.ok) throw problem(response.status, response.headers, await response.text());
       return response;
-    });
+    };
+    return this.#withKey(send, init.mayAsk);
   }
 
-  async #withKey(send) {
+  /** A person wants to go on with another key. Resolves to whether they gave one. */
+  async changeKey() {
+    const key = await this.askForKey(false);
+    if (key !== null) this.key = key;
+    return key !== null;
+  }
+
+  async #withKey(send, mayAsk = true) {
     for (;;) {
       const key = this.key;
       try {
@@ -100,7 +111,7 @@ export class Api extends EventTarget {
         return answer;
       } catch (error) {
         if (error.name !== 'AbortError' && error.name !== 'TimeoutError') this.#reached(error.code !== 'connection');
-        if (!error.wantsKey) throw error;
+        if (!error.wantsKey || !mayAsk) throw error;
         if (key === this.key) await this.#newKey(error, key);
       }
     }
@@ -166,6 +177,7 @@ function problem(status, headers, body) {
     code: said.code,
     detail: typeof said.detail === 'string' ? said.detail : '',
     retryAfterSeconds: Number(headers.get('Retry-After')) || 0,
+    answer: said,
   });
 }
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from relume.errors import InvalidParameter, KeyMissing, KeyWrong, UnknownModel
-from relume.http.contracts.generate_list import BAD_INPUT, GenerateRoute
+from relume.http.contracts.generate import GenerateRoute
+from relume.http.contracts.generate_list import BAD_INPUT
 from relume.http.gate import Gate
 from relume.http.problems import documented
 from relume.jobs.durations import usual_seconds

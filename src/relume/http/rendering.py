@@ -21,7 +21,8 @@ from relume.errors import (
     RestoreDisabled,
     ServiceAway,
 )
-from relume.http.contracts.generate_list import BAD_INPUT, GenerateRoute
+from relume.http.contracts.generate import GenerateRoute
+from relume.http.contracts.generate_list import BAD_INPUT
 from relume.http.contracts.v1 import Accepted
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
