@@ -24,7 +24,7 @@ QUIET = (
 )
 
 
-def _executable() -> str:
+def executable() -> str:
     found = os.environ.get("RELUME_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return found
@@ -38,9 +38,9 @@ def _executable() -> str:
 # that are coroutines could not start one of their own beside it.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = _executable()
+    found = executable()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=list(QUIET))
+        chromium = playwright.chromium.launch(executable_path=found, args=list(QUIET))
         yield chromium
         chromium.close()
 
