@@ -67,7 +67,7 @@ def visit(browser: Browser, url: str) -> tuple[int, int, float]:
     """Requests, bytes with headers, and milliseconds until the page can be used."""
     context = browser.new_context(service_workers="block")
     page, answers = context.new_page(), list[Response]()
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     page.add_init_script(READY)
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
     page.goto(url)
