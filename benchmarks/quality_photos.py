@@ -33,7 +33,7 @@ EXTRA = {
 
 
 def held_out() -> tuple[dict[str, Photo], list[str]]:
-    """Those that are here by name, cut to even sides, and the names of those that are not."""
+    """Those that are here by name, cut to sides that 4 divides, and the names of those that are not."""
     found: dict[str, Photo] = {}
     missing = []
     for name, (package, file) in (SIX | EXTRA).items():
@@ -58,5 +58,5 @@ def _read(path: Path) -> Photo:
     read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert read is not None
     pixels = read[..., None] if read.ndim == 2 else read[..., 2::-1]
-    even = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]
+    even = pixels[: pixels.shape[0] // 4 * 4, : pixels.shape[1] // 4 * 4]
     return Photo(np.ascontiguousarray(even, np.uint8))
