@@ -28,6 +28,7 @@ from tests.unit.builtin.tiny_nets import (
 
 from relume.builtin.cards import NetTable
 from relume.builtin.degradation import Degradation
+from relume.builtin.estimate import Estimate
 from relume.builtin.inference import is_neutral, through, without_hidden_colours
 from relume.builtin.measure import measure_only_degradation
 from relume.builtin.net import CLEAN, Controls
@@ -255,9 +256,18 @@ def test_the_estimator_is_asked_where_there_is_one(
     assert measure_only_degradation(small, nets).controls == CLEAN
 
 
-def test_who_is_not_sure_says_clean() -> None:
-    assert Degradation(9.0, 30.0, confidence=0.2).controls == CLEAN
-    assert Degradation(9.0, 10.0, confidence=1.0).controls == Controls(9.0, 30.0)
+def test_what_is_hardly_damage_is_told_to_be_none() -> None:
+    assert Degradation(2.0, 92.0).controls == CLEAN
+    assert Degradation(2.0, 60.0).controls == Controls(2.0, 60.0)
+    assert Degradation(9.0, 10.0).controls == Controls(9.0, 25.0)  # Worse than the networks have seen.
+
+
+def test_what_an_estimator_is_unsure_of_is_clean(chelsea: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = Estimate(6.0, 5.0, 50.0, 45.0, 0.0, 0.0)
+    monkeypatch.setattr("relume.builtin.degradation.estimate", lambda _photo, _net: unsure)
+    nets = Nets(NO_NETS.table)
+    monkeypatch.setattr(nets, "get", lambda name: name)
+    assert measure_only_degradation(chelsea, nets).controls == CLEAN
 
 
 def test_a_clean_photo_is_told_to_be_clean_without_an_estimator(clean: Photo) -> None:
