@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 THUMBNAIL = 64
+SEEN = 490
 PERCENTILES = (0.5, 2, 10, 25, 50, 75, 90, 98, 99.5)
 POINTS = 65
 """Of a curve, evenly from black to white."""
@@ -18,21 +19,45 @@ _LOG_SLOPES = (-2.5, 1.5)
 """At most 4.5 times as steep: beyond, it is the grain that would come forward."""
 
 
-class CurveNet(nn.Module):
-    """Thumbnails (N, 3, 64, 64) and percentiles of R, G, B and luma (N, 36), all in [0, 1], to:
+class Look(nn.Module):
+    """What the network knows of a photo, without a parameter: thumbnails (N, 3, 64, 64) and percentiles of R, G, B
+    and luma (N, 36), all in [0, 1], to (N, 490).
 
-    curves (N, 3, 65), rising; matrices (N, 3, 3) whose rows sum to 1; how sure it is that the photo has faded,
-    (N,), 0 to 1.
+    The percentiles; the colours of an 8 x 8 mosaic, as they are and stretched to black and white; how many pixels
+    have which colour; how the channels go together.
+    """
+
+    def forward(self, thumbnail: Tensor, points: Tensor) -> Tensor:
+        low, high = points[:, 0:3, None, None], points[:, 24:27, None, None]
+        stretched = (thumbnail - low) / (high - low + 0.05)
+        mosaics = [F.avg_pool2d(image, THUMBNAIL // 8).flatten(1) for image in (thumbnail, stretched)]
+        few = stretched[:, :, ::2, ::2].flatten(2)
+        centred = few - few.mean(dim=2, keepdim=True)
+        together = (centred @ centred.transpose(1, 2) / few.shape[2]).flatten(1)[:, [0, 1, 2, 4, 5, 8]]
+        return torch.cat([points, *mosaics, 4 * _colour_counts(few), 4 * together], dim=1)
+
+
+def _colour_counts(colours: Tensor) -> Tensor:
+    """(N, 3, pixels) to (N, 64): shares of 4 x 4 x 4 colours, each pixel counted by its distance from them."""
+    centres = torch.tensor([0.0, 1 / 3, 2 / 3, 1.0]).reshape(1, 1, 4, 1)
+    near = (1 - 3 * (colours.clamp(0, 1)[:, :, None] - centres).abs()).clamp_min(0)
+    two = (near[:, 0, :, None] * near[:, 1, None]).flatten(1, 2)
+    counts = two @ near[:, 2].transpose(1, 2) / colours.shape[2]
+    return counts.flatten(1).clamp_min(1e-6).sqrt()
+
+
+class CurveNet(nn.Module):
+    """What was seen (N, 490) to curves (N, 3, 65), rising; matrices (N, 3, 3) whose rows sum to 1; and how sure it
+    is that the photo has faded, (N,), 0 to 1.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.look = nn.Sequential(
-            *_block(6, 16), *_block(16, 24), *_block(24, 32), *_block(32, 40), nn.Flatten()
-        )
-        self.pool = nn.Linear(2 * 40 + 4 * len(PERCENTILES), 96)
-        self.think = nn.Linear(96, 64)
+        self.usual = nn.BatchNorm1d(SEEN, affine=False)
+        self.first = nn.Linear(SEEN, 72)
+        self.second = nn.Linear(72, 64)
         self.answer = nn.Linear(64, 3 * _KNOTS + 3 + 6 + 1)
+        self.drop = nn.Dropout(0.1)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
         at = torch.linspace(0, 1, POINTS - 1)[None]
@@ -40,12 +65,9 @@ class CurveNet(nn.Module):
         bumps = torch.exp(-0.5 * ((at - centres) * (_KNOTS - 1) / 0.8) ** 2)
         self.register_buffer("bumps", bumps / bumps.sum(dim=0, keepdim=True), persistent=False)
 
-    def forward(self, thumbnail: Tensor, percentiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        low, high = percentiles[:, 0:3, None, None], percentiles[:, 24:27, None, None]
-        stretched = (thumbnail - low) / (high - low + 0.05)
-        seen = self.look[:-1](torch.cat([thumbnail, stretched], dim=1) * 2 - 1)
-        pooled = torch.cat([seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3)), percentiles * 2 - 1], dim=1)
-        answer = self.answer(F.silu(self.think(F.silu(self.pool(pooled)))))
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = F.silu(self.first(self.drop(self.usual(seen).clamp(-4, 4))))
+        answer = self.answer(F.silu(self.second(self.drop(x))))
         knots, offsets, mixing, sure = answer.split((3 * _KNOTS, 3, 6, 1), dim=1)
         return self._curves(knots, offsets), _matrices(mixing), torch.sigmoid(sure[:, 0])
 
@@ -86,5 +108,13 @@ def _matrices(mixing: Tensor) -> Tensor:
     return torch.stack([first, second, third], dim=1)
 
 
-def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.SiLU()
+class Whole(nn.Module):
+    """As it is exported: thumbnail and percentiles to curves, matrix and certainty."""
+
+    def __init__(self, net: CurveNet) -> None:
+        super().__init__()
+        self.look, self.net = Look(), net
+
+    def forward(self, thumbnail: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        curves, matrices, sure = self.net(self.look(thumbnail, points))
+        return curves, matrices, sure

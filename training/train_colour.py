@@ -1,8 +1,9 @@
 """Train the curve network that undoes faded colour, and export it.
 
-    python -m training.train_colour --minutes 8 --opencv-source DIR
+    python -m training.train_colour --opencv-source DIR
 
-On one core; minutes are of processor time. Goes on from its last checkpoint when started again with more minutes.
+Faded images are made first and kept: what the network will see of each, and 96 of its pixels before and after.
+That is enough for the loss, and makes an epoch a matter of seconds. One core. Goes on after a stop.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training import photos, scenes
-from training.colour_net import PERCENTILES, THUMBNAIL, CurveNet, apply, percentiles
+from training.colour_net import PERCENTILES, THUMBNAIL, CurveNet, Look, Whole, apply, percentiles
 from training.fade import fade, to_linear
 
 MODEL = Path("src/relume/builtin/models/colour.onnx")
@@ -29,7 +31,10 @@ _SIDE = 128
 _CUTS = 48  # of each photo
 _SCENES = 4000
 _PHOTO_SHARE = 0.6
-_BATCH = 32
+_CHUNK = 4000
+_BATCH = 40
+_PIXELS = 96
+_STUDIED = 160
 _RATE = 2e-3
 _WARM_UP = 200
 _AVERAGE = 0.998
@@ -121,50 +126,83 @@ def difference(made: Tensor, truth: Tensor) -> Tensor:
     return (squares + 0.01).sqrt().mean(dim=(1, 2)) - 0.1 + 0.2 * beyond
 
 
+@dataclass(frozen=True)
+class Cases:
+    """Faded images as the network meets them, and some of their pixels."""
+
+    seen: Tensor
+    """(N, 490)"""
+    faded: Tensor
+    """(N, 3, 1, 96) bytes"""
+    truth: Tensor
+    """(N, 3, 1, 96) bytes"""
+
+
+def cases(folder: Path, count: int, opencv_source: Path | None) -> Cases:
+    """Made once, in chunks, so that a stop costs little."""
+    made: _Bank | None = None
+    look = Look()
+    chunks = []
+    for start in range(0, count, _CHUNK):
+        path = folder / f"colour-cases-{start}.pt"
+        if not path.exists():
+            made = made or bank(folder, opencv_source)
+            generator = torch.Generator().manual_seed(100 + start)
+            parts = [_some_cases(made, look, generator) for _ in range(_CHUNK // _BATCH)]
+            torch.save(tuple(torch.cat(part) for part in zip(*parts, strict=True)), path)
+            print(f"{start + _CHUNK} cases", flush=True)
+        chunks.append(torch.load(path, weights_only=True))
+    return Cases(*(torch.cat(part) for part in zip(*chunks, strict=True)))
+
+
+def _some_cases(made: _Bank, look: Look, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    truth = draw(made, _BATCH, generator)
+    faded = fade(truth, generator)
+    seen = look(faded, percentiles(faded[:, :, ::2, ::2]))
+    chosen = torch.randint(THUMBNAIL**2, (_PIXELS,), generator=generator)
+    pixels = [(image.flatten(2)[:, :, None, chosen] * 255).round().byte() for image in (faded, truth)]
+    return seen, pixels[0], pixels[1]
+
+
 class Trainer:
     """The network, its average, and what is needed to go on after a stop."""
 
-    def __init__(self, folder: Path, minutes: float, made: _Bank) -> None:
+    def __init__(self, folder: Path, epochs: int, practice: Cases) -> None:
         torch.manual_seed(1)
-        self.path, self.seconds, self.bank = folder / "colour.pt", minutes * 60, made
+        self.path, self.epochs, self.practice = folder / "colour.pt", epochs, practice
         self.net, self.average = CurveNet(), CurveNet()
         self.average.load_state_dict(self.net.state_dict())
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=_RATE, weight_decay=0.01)
-        self.step, self.spent = 0, 0.0
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=_RATE, weight_decay=0.03)
+        self.epoch, self.step = 0, 0
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.spent = state["step"], state["spent"]
-        self.generator = torch.Generator().manual_seed(100 + self.step)
+            self.epoch, self.step = state["epoch"], state["step"]
 
     def run(self) -> None:
-        started, saved = time.process_time() - self.spent, time.monotonic()
-        told: list[tuple[float, ...]] = []
-        while self.spent < self.seconds:
-            told.append(self._learn())
-            self.spent = time.process_time() - started
-            if self.step % 100 == 0:
-                means = " ".join(f"{value:.2f}" for value in np.mean(told[-100:], axis=0))
-                print(f"step {self.step} {self.spent:.0f} s: faded, mended, untouched, sure {means}", flush=True)
-            if time.monotonic() - saved > 60:
-                self._save()
-                saved = time.monotonic()
-        self._save()
+        while self.epoch < self.epochs:
+            order = torch.randperm(
+                len(self.practice.seen), generator=torch.Generator().manual_seed(self.epoch)
+            ).split(_STUDIED)
+            told = [self._learn(chosen, (self.epoch + i / len(order)) / self.epochs) for i, chosen in enumerate(order)]
+            self.epoch += 1
+            means = " ".join(f"{value:.2f}" for value in np.nanmean(told, axis=0))
+            print(
+                f"epoch {self.epoch} {time.process_time():.0f} s: faded, mended, untouched, doubt {means}", flush=True
+            )
+            self._save()
 
-    def _learn(self) -> tuple[float, ...]:
-        rate = _RATE * min(1, (self.step + 1) / _WARM_UP)
-        rate *= 0.5 + 0.5 * math.cos(math.pi * min(1, self.spent / self.seconds))
+    def _learn(self, chosen: Tensor, done: float) -> tuple[float, ...]:
+        rate = _RATE * min(1, (self.step + 1) / _WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
-        truth = draw(self.bank, _BATCH, self.generator)
-        faded = fade(truth, self.generator)
-        few, wanted = faded[:, :, ::2, ::2], truth[:, :, ::2, ::2]  # enough for the loss and four times as quick
-        curves, matrices, sure = self.net(faded, percentiles(few))
-        after = difference(apply(few, curves, matrices), wanted)
+        faded, truth = (pixels[chosen].float() / 255 for pixels in (self.practice.faded, self.practice.truth))
+        curves, matrices, sure = self.net(self.practice.seen[chosen])
+        after = difference(apply(faded, curves, matrices), truth)
         with torch.no_grad():
-            before = difference(few, wanted)
+            before = difference(faded, truth)
             is_faded = ((before - 1) / 2).clamp(0, 1)
         harm = (after - before).clamp_min(0)
         doubt = F.binary_cross_entropy(sure, is_faded)
@@ -174,14 +212,21 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
-        decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-        sound = before < 0.3
-        return tuple(
-            float(value) for value in (before[~sound].mean(), after[~sound].detach().mean(), after[sound].detach().mean(), doubt.detach())
+        self._average(min(_AVERAGE, (self.step + 1) / (self.step + 10)))
+        sound, told = before < 0.3, after.detach()
+        return (
+            float(before[~sound].mean()),
+            float(told[~sound].mean()),
+            float(told[sound].mean()),
+            float(doubt.detach()),
         )
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        new = self.net.state_dict()
+        for name, kept in self.average.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(new[name], 1 - decay)
 
     def _save(self) -> None:
         aside = self.path.with_suffix(".partial")
@@ -189,8 +234,8 @@ class Trainer:
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
             "step": self.step,
-            "spent": self.spent,
         }
         torch.save(state, aside)
         aside.rename(self.path)
@@ -201,7 +246,7 @@ def export(net: CurveNet, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     example = torch.rand(1, 3, THUMBNAIL, THUMBNAIL), torch.rand(1, 4 * len(PERCENTILES))
     torch.onnx.export(
-        net.eval(),
+        Whole(net).eval(),
         example,
         str(path),
         input_names=["thumbnail", "percentiles"],
@@ -213,13 +258,16 @@ def export(net: CurveNet, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--cases", type=int, default=32_000, help="faded images; a thousand take about a second")
+    parser.add_argument("--epochs", type=int, default=40, help="about 2 seconds each")
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and images")
     parser.add_argument("--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(options.folder, options.minutes, bank(options.folder, options.opencv_source))
+    trainer = Trainer(
+        options.folder, options.epochs, cases(options.folder, options.cases, options.opencv_source)
+    )
     trainer.run()
     export(trainer.average, MODEL)
 
