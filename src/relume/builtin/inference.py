@@ -81,8 +81,6 @@ def without_hidden_colours(pixels: Pixels, alpha: Pixels | None) -> Pixels:
     return from_levels(spread + share * (levels - spread), pixels.dtype)
 
 
-
-
 def _blurred(levels: Levels) -> Levels:
     made = cv2.GaussianBlur(levels, (0, 0), _FILLED_FROM)
     return np.asarray(made, np.float32).reshape(levels.shape)

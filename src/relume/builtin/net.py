@@ -79,7 +79,7 @@ class Net:
         """Of the result, as it was last; 0 before the first tile."""
         self._options = options
         self._core = openvino().Core()
-        self._content = content
+        self._graph = self._core.read_model(content)
         self._compiled: dict[tuple[str, bool], _Compiled] = {}
         self._compiling = threading.Lock()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -125,7 +125,7 @@ class Net:
             return self._compiled[kind, exact]
 
     def _compile(self, kind: str, exact: bool) -> Any:
-        graph = self._core.read_model(self._content)
+        graph = self._graph.clone()
         if kind != "plain":
             graph = _for_pixels(graph, kind)
         options: dict[str, Any] = {

@@ -46,17 +46,22 @@ class Nets:
         self._precision, self._threads = precision, threads
         self._loaded: dict[str, Net | None] = {}
         self._loading = threading.Lock()
-        self._problem: str | None = None
+        self._problems: dict[str, str] = {}
 
     @property
     def problem(self) -> str | None:
-        """Why networks that should be here are not used, as the beginning of a sentence; None when all is well.
+        """Why networks that ship are not used, as the beginning of a sentence; None when all is well.
 
-        What a damaged file lacks is known once it has been asked for.
+        That a file is damaged is known once it has been asked for.
         """
-        if self._problem is None and self.table.cards and find_spec("openvino") is None:
+        if self.table.cards and find_spec("openvino") is None:
             return "OpenVINO is not installed"
-        return self._problem
+        return next(iter(self._problems.values()), None)
+
+    def excuse(self, name: str) -> str:
+        """For the report of a step that had to do without: a sentence after a space, or nothing."""
+        problem = self._problems.get(name) or self._problems.get(name + FAST)
+        return f" {problem}: this was done without a network." if problem else ""
 
     @property
     def fingerprint(self) -> str:
@@ -99,16 +104,16 @@ class Nets:
             return None
         try:
             content = self.table.read(card)
-        except (OSError, ValueError) as error:
-            return self._give_up(name, f"the network {name} cannot be read", error)
-        try:
             return Net(card, content, NetOptions(self._threads or _fewer_threads(), self._precision))
-        except (ImportError, OSError, RuntimeError, AttributeError) as error:
-            return self._give_up(name, "OpenVINO cannot be loaded on this machine", error)
-
-    def _give_up(self, name: str, problem: str, error: Exception) -> None:
-        log.warning("net.unusable", net=name, cause=str(error).partition("\n")[0])
-        self._problem = problem
+        except ValueError as error:
+            problem, cause = f"The network {name} is damaged", str(error)
+        except ImportError as error:
+            problem, cause = "OpenVINO is not installed", str(error)
+        except (OSError, RuntimeError, AttributeError) as error:
+            problem, cause = f"OpenVINO cannot load the network {name} here", str(error)
+        log.warning("net.unusable", net=name, cause=cause.partition("\n")[0])
+        self._problems[name] = problem
+        return None
 
 
 NO_NETS = Nets(NetTable(NetTable().folder / "none"))
