@@ -75,7 +75,7 @@ def balance(
     how = f"by the network {net.title}" if net is not None and curves is not None else "by stretching"
     what = "tones and colours" if tone.palette is Palette.COLOUR else "tones, keeping their hue,"
     detail = f"Gave back {what} {how}, {100 * mending.amount:.0f} % of the full amount: {figures}."
-    excuse = nets.excuse if tone.palette is Palette.COLOUR else ""
+    excuse = nets.excuse(NET) if net is None and tone.palette is Palette.COLOUR else ""
     return photo.with_pixels(pixels), StepReport(NAME, True, detail + excuse, tone.confidence)
 
 
