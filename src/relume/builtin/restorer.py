@@ -55,7 +55,7 @@ def _steps(nets: Nets) -> dict[type[Task], Step]:
     return {
         RepairDamage: repair,
         Denoise: partial(denoise, nets=nets),
-        BalanceColour: balance,
+        BalanceColour: partial(balance, nets=nets),
         Sharpen: sharpen,
     }
 
