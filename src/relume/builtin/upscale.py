@@ -1,6 +1,9 @@
-"""Enlarge by a whole factor: Lanczos, corrected until it shrinks back to the photo, and held from ringing.
+"""Enlarge by a whole factor: by a network, or by Lanczos, corrected and held from ringing.
 
-Iterative back-projection after Irani & Peleg, "Improving resolution by image registration" (1991). On five
+The network doubles the sides, and is told how noisy and compressed the photo is. It runs twice for 3 times and
+more, but only once on a photo with damage, whose traces it would take for detail in the second run.
+
+Without a network: iterative back-projection after Irani & Peleg, "Improving resolution by image registration" (1991). On five
 photos shrunk to half by area: Lanczos 30.4 dB, back-projection 30.6, with the clamp 30.7; iterations beyond
 three add nothing.
 """
@@ -12,22 +15,30 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from relume.builtin.inference import through
 from relume.builtin.levels import Levels, from_levels, to_levels
+from relume.builtin.net import CLEAN, Controls, Net
+from relume.builtin.nets import NO_NETS, Nets
 from relume.errors import InvalidParameter
 from relume.imaging.photo import Photo, Pixels
 from relume.imaging.tiles import map_tiles
 from relume.ports import RunContext, StepReport
 
 NAME = "upscale"
+NET = "upscale2"
 
 _TILE = 512
+_NET_TILE = 256
+_MOST_RUNS = 2
 _OVERLAP = 16
 _ITERATIONS = 3
 _LEEWAY = 0.05  # of the local contrast: how far a pixel may leave its neighbours' range
 
 
-def upscale(photo: Photo, scale: int, context: RunContext) -> tuple[Photo, StepReport]:
-    """Width and height times `scale`, exactly; alpha too.
+def upscale(
+    photo: Photo, scale: int, context: RunContext, controls: Controls = CLEAN, nets: Nets = NO_NETS
+) -> tuple[Photo, StepReport]:
+    """Width and height times `scale`, exactly; alpha too. `controls`: what was measured of the photo.
 
     Memory beyond the input and the output stays below 500 MB up to 4 times. Raises InvalidParameter when
     `scale` is below 1, and JobCancelled.
@@ -36,20 +47,68 @@ def upscale(photo: Photo, scale: int, context: RunContext) -> tuple[Photo, StepR
         raise InvalidParameter("The scale must be 1 or more.")
     if scale == 1:
         return photo, StepReport(NAME, False, "No enlargement was asked for.", 1.0)
+    net = nets.pick(NET, photo.width * photo.height * scale**2 / 1e6)
+    excuse = nets.excuse(NET) if net is None else ""
+    if net is None:
+        result, how = _by_back_projection(photo, scale, context), ""
+    else:
+        result, how = _by_net(photo, scale, net, controls, context), f" by the network {net.title}"
+    sizes = f"from {photo.width} x {photo.height} to {result.width} x {result.height}"
+    detail = f"Enlarged {scale} times{how}, {sizes}.{excuse}"
+    return result, StepReport(NAME, True, detail, 1.0)
+
+
+def _by_net(photo: Photo, scale: int, net: Net, controls: Controls, context: RunContext) -> Photo:
+    runs = 1 if scale == 2 or controls != CLEAN else _MOST_RUNS
+    is_deep = photo.pixels.dtype == np.uint16
+
+    def enlarge(tile: Pixels) -> Levels:
+        levels = net.levels(tile, controls)
+        for _ in range(runs - 1):
+            levels = net.levels(np.clip(levels, 0, 255), exact=is_deep)
+        return _resized(levels, net.card.scale**runs, scale)
+
+    pixels = through(
+        photo,
+        enlarge,
+        context,
+        NAME,
+        scale=scale,
+        overlap=net.card.reach * (2 if runs > 1 else 1) + _OVERLAP,
+        tile=_NET_TILE,
+        multiple_of=net.card.multiple_of,
+    )
+    alpha = None
+    if photo.alpha is not None:
+        alpha = _by_back_projection(Photo(photo.alpha[..., None]), scale, None).pixels[..., 0]
+    return replace(photo, pixels=pixels, alpha=alpha)
+
+
+def _resized(levels: Levels, made: int, wanted: int) -> Levels:
+    """Levels that were enlarged `made` times, as if they had been `wanted` times."""
+    if made == wanted:
+        return levels
+    if wanted % made == 0:
+        return back_project(levels, wanted // made)
+    height, width, channels = levels.shape
+    size = width // made * wanted, height // made * wanted
+    how = cv2.INTER_AREA if made > wanted else cv2.INTER_LANCZOS4
+    return np.asarray(cv2.resize(levels, size, interpolation=how), np.float32).reshape(*size[::-1], channels)
+
+
+def _by_back_projection(photo: Photo, scale: int, context: RunContext | None) -> Photo:
+    """Without a context, nobody is told how far it is."""
     enlarged = map_tiles(
         _with_alpha(photo),
         lambda tile: _enlarge_tile(tile, scale, has_alpha=photo.alpha is not None),
         tile=_TILE,
         overlap=_OVERLAP,
         scale=scale,
-        on_tile=lambda done, total: context.progress(done / total, NAME),
+        on_tile=None if context is None else lambda done, total: context.progress(done / total, NAME),
     )
     channels = photo.pixels.shape[2]
     alpha = enlarged[..., channels] if photo.alpha is not None else None
-    result = replace(photo, pixels=enlarged[..., :channels], alpha=alpha)
-    sizes = f"from {photo.width} x {photo.height} to {result.width} x {result.height}"
-    detail = f"Enlarged {scale} times, {sizes}."
-    return result, StepReport(NAME, True, detail, 1.0)
+    return replace(photo, pixels=enlarged[..., :channels], alpha=alpha)
 
 
 def back_project(levels: Levels, scale: int) -> Levels:
