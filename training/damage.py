@@ -185,7 +185,9 @@ def _path(rng: Rng, ends: NDArray[np.float64], *, bend: float, jagged: float) ->
 def _varied(rng: Rng, count: int, spread: float) -> NDArray[np.float64]:
     """About 1, changing slowly from point to point."""
     knots = rng.normal(0, spread, max(3, count // 6))
-    values: NDArray[np.float64] = np.exp(np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(knots)), knots))
+    values: NDArray[np.float64] = np.exp(
+        np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(knots)), knots)
+    )
     return values
 
 
@@ -237,7 +239,10 @@ def rubbing(rng: Rng, page: Print) -> None:
         reach = np.array([np.cos(heading), np.sin(heading)]) * rng.uniform(5, 40)
         middle = centre + rng.normal(0, page.side / 8, 2)
         path = _path(rng, np.array([middle - reach, middle + reach]), bend=rng.uniform(0, 3), jagged=0)
-        page.put(_drawn(rng, page.side, path, rng.uniform(0.5, 1.6), spread=0.2, gaps=0) * rng.uniform(0.4, 1), colour)
+        page.put(
+            _drawn(rng, page.side, path, rng.uniform(0.5, 1.6), spread=0.2, gaps=0) * rng.uniform(0.4, 1),
+            colour,
+        )
 
 
 def crease(rng: Rng, page: Print, ends: NDArray[np.float64] | None = None) -> None:
@@ -246,7 +251,9 @@ def crease(rng: Rng, page: Print, ends: NDArray[np.float64] | None = None) -> No
         ends = _through(rng, page.side)
     path = _path(rng, ends, bend=rng.uniform(0, 0.06) * page.side, jagged=rng.uniform(0.2, 2.5))
     _shade_beside(rng, page, path)
-    core = _drawn(rng, page.side, path, rng.uniform(0.8, 4.5), spread=0.5, gaps=rng.choice([0, rng.uniform(0, 0.5)]))
+    core = _drawn(
+        rng, page.side, path, rng.uniform(0.8, 4.5), spread=0.5, gaps=rng.choice([0, rng.uniform(0, 0.5)])
+    )
     # Splinters: the emulsion flakes off beside the crack.
     near = cv2.GaussianBlur(core, (0, 0), rng.uniform(1.5, 6))
     flakes = smooth_noise(rng, page.side, page.side, rng.uniform(2, 7)) > rng.uniform(0.5, 1.2)

@@ -59,17 +59,18 @@ def _photos() -> list[NDArray[np.uint8]]:
 class Prints(IterableDataset[tuple[Tensor, Tensor]]):
     """(3, side, side) uint8 pictures with (side, side) uint8 labels."""
 
-    def __init__(self, pool: Pool, side: int, seed: int) -> None:
-        self._pool, self._side, self._seed = pool, side, seed
+    def __init__(self, pool: Path, count: int, side: int, seed: int) -> None:
+        """`pool`: where `scene_pool` keeps `count` scenes. A path, as a worker process would copy an array."""
+        self._pool, self._count, self._side, self._seed = pool, count, side, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         cv2.setNumThreads(1)
-        photos = _photos()
+        pool, photos = scene_pool(self._pool, self._count, self._seed), _photos()
         index = 0
         while True:
             rng = np.random.default_rng((self._seed, index))
             is_photo = rng.random() < _PHOTO_SHARE
-            source = photos[rng.integers(len(photos))] if is_photo else self._pool[rng.integers(len(self._pool))]
+            source = photos[rng.integers(len(photos))] if is_photo else pool[rng.integers(len(pool))]
             scene = _crop(rng, source, self._side)
             sample = make_sample(rng, scene, is_clean=bool(rng.random() < CLEAN_SHARE))
             image = np.ascontiguousarray(sample.image.transpose(2, 0, 1))

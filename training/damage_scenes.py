@@ -217,7 +217,11 @@ def _whiskers(rng: Rng, canvas: Canvas, palette: Image) -> None:
     root, heading = rng.uniform(0, side, 2), rng.uniform(0, 2 * np.pi)
     for _ in range(rng.integers(4, 16)):
         path = _curve(
-            rng, root + rng.normal(0, 12, 2), heading + rng.normal(0, 0.4), rng.uniform(60, 300), rng.normal(0, 0.6)
+            rng,
+            root + rng.normal(0, 12, 2),
+            heading + rng.normal(0, 0.4),
+            rng.uniform(60, 300),
+            rng.normal(0, 0.6),
         )
         _stroke(canvas, path, np.clip(colour + rng.normal(0, 15), 0, 255), rng.uniform(1, 3))
 
@@ -236,7 +240,12 @@ def _branches(rng: Rng, canvas: Canvas, palette: Image) -> None:
             for _ in range(rng.integers(1, 4)):
                 at = path[rng.integers(8, len(path))]
                 twigs.append(
-                    (at, heading + rng.normal(0, 0.7), length * rng.uniform(0.4, 0.8), max(1.0, thickness * 0.6))
+                    (
+                        at,
+                        heading + rng.normal(0, 0.7),
+                        length * rng.uniform(0.4, 0.8),
+                        max(1.0, thickness * 0.6),
+                    )
                 )
 
 

@@ -33,7 +33,9 @@ _FINER = 3
 
 def held_out() -> dict[str, Picture]:
     """The photos that no training and no choice saw."""
-    photos = {name: np.asarray(getattr(data, name)(), np.uint8) for name in ("astronaut", "chelsea", "coffee")}
+    photos = {
+        name: np.asarray(getattr(data, name)(), np.uint8) for name in ("astronaut", "chelsea", "coffee")
+    }
     from sklearn.datasets import load_sample_images
 
     images = load_sample_images()
@@ -102,7 +104,9 @@ def scan(rng: Rng, picture: NDArray[np.float32], grain: NDArray[np.float32]) -> 
     return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def _over(picture: NDArray[np.float32], cover: NDArray[np.float32], colour: NDArray[np.float64]) -> NDArray[np.float32]:
+def _over(
+    picture: NDArray[np.float32], cover: NDArray[np.float32], colour: NDArray[np.float64]
+) -> NDArray[np.float32]:
     return (picture + cover[..., None] * (colour - picture)).astype(np.float32)
 
 
@@ -141,7 +145,9 @@ def _walk(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
     return rng.uniform(0, 1, 2) * [width, height] + np.cumsum(steps, axis=0)
 
 
-def _stamped(rng: Rng, height: int, width: int, path: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
+def _stamped(
+    rng: Rng, height: int, width: int, path: NDArray[np.float64], radius: float
+) -> NDArray[np.float32]:
     """Discs along a path; the radius swings, and here and there the stroke lifts off."""
     canvas = np.zeros((height * _FINER, width * _FINER), np.uint8)
     at = np.linspace(0, 1, len(path))
@@ -157,7 +163,9 @@ def _stamped(rng: Rng, height: int, width: int, path: NDArray[np.float64], radiu
 def _specks(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
     canvas = np.zeros((height * _FINER, width * _FINER), np.uint8)
     for _ in range(rng.integers(5, 60)):
-        corners = rng.normal(0, rng.uniform(0.7, 2.2) * _FINER, (7, 2)) + rng.uniform(0, 1, 2) * canvas.shape[::-1]
+        corners = (
+            rng.normal(0, rng.uniform(0.7, 2.2) * _FINER, (7, 2)) + rng.uniform(0, 1, 2) * canvas.shape[::-1]
+        )
         cv2.fillConvexPoly(canvas, cv2.convexHull(corners.round().astype(np.int32)), 255)
     return _averaged(canvas, height, width)
 
@@ -246,7 +254,9 @@ def report(photos: dict[str, Picture]) -> None:
         )
     figures = np.array([row[2:] for row in rows])
     strict, near, before, gain = figures[:, :4].mean(axis=0)
-    print(f"\nF1 {strict:.3f}, with 1 pixel tolerance {near:.3f}; damaged {before:.2f} dB, repair {gain:+.2f} dB")
+    print(
+        f"\nF1 {strict:.3f}, with 1 pixel tolerance {near:.3f}; damaged {before:.2f} dB, repair {gain:+.2f} dB"
+    )
     empty = 100 * np.mean(figures[:, 4] == 0)
     print(
         f"Clean: {empty:.0f} % empty masks; median {np.median(figures[:, 5]):.1f} dB, "

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -78,16 +79,21 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
 
 def train(minutes: float, *, batch: int, side: int, scenes: int, rate: float, checkpoint: Path) -> Run:
     torch.manual_seed(_SEED)
-    pool = scene_pool(_FOLDER / f"scenes-{scenes}.bin", scenes, _SEED)
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork: the worker would wait for ever
+    pool = _FOLDER / f"scenes-{scenes}.bin"
+    scene_pool(pool, scenes, _SEED)
     net = MaskNet().to(memory_format=torch.channels_last)
     run = Run(net, copy.deepcopy(net), torch.optim.Adam(net.parameters(), rate))
     if checkpoint.exists():
         run.load(checkpoint)
-    prints = Prints(pool, side, _SEED + run.step)
-    saved = began = time.monotonic() - run.seconds
+    prints = Prints(pool, scenes, side, _SEED + run.step)
+    # The processor's time, not the clock's: on a busy machine the schedule must not run away from the steps.
+    began = time.process_time() - run.seconds
+    saved = time.monotonic()
     recent: list[float] = []
-    for images, labels in DataLoader(prints, batch, num_workers=1, prefetch_factor=4):
-        run.seconds = time.monotonic() - began
+    loader = DataLoader(prints, batch, num_workers=1, prefetch_factor=8)
+    for images, labels in loader:
+        run.seconds = time.process_time() - began
         done = run.seconds / (60 * minutes)
         if done >= 1:
             break
@@ -126,9 +132,11 @@ def _advance(run: Run, images: Tensor, labels: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=25, help="in all, those before a resume included")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--side", type=int, default=192, help="pixels of a training picture")
+    parser.add_argument(
+        "--minutes", type=float, default=25, help="of the processor, in all: those before a resume included"
+    )
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--side", type=int, default=160, help="pixels of a training picture")
     parser.add_argument("--scenes", type=int, default=1200)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
