@@ -3,9 +3,9 @@
 The network doubles the sides, and is told how noisy and compressed the photo is. It runs twice for 3 times and
 more, but only once on a photo with damage, whose traces it would take for detail in the second run.
 
-Without a network: iterative back-projection after Irani & Peleg, "Improving resolution by image registration" (1991). On five
-photos shrunk to half by area: Lanczos 30.4 dB, back-projection 30.6, with the clamp 30.7; iterations beyond
-three add nothing.
+Without a network: iterative back-projection after Irani & Peleg, "Improving resolution by image registration"
+(1991). On five photos shrunk to half by area: Lanczos 30.4 dB, back-projection 30.6, with the clamp 30.7;
+iterations beyond three add nothing.
 """
 
 from __future__ import annotations

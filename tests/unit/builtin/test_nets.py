@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,16 +51,16 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Nets:
     return all_nets(tmp_path_factory.mktemp("nets"), "best")
 
 
-def noise_photo(height: int, width: int, channels: int = 3, dtype: Any = np.uint8) -> Photo:
+def noise_photo(shape: tuple[int, ...], dtype: Any) -> Photo:
     white = np.iinfo(dtype).max
-    return Photo(np.random.default_rng(0).integers(0, white, (height, width, channels), dtype=dtype))
+    return Photo(np.random.default_rng(0).integers(0, white, shape, dtype=dtype))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 5])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 1), (20, 31, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_gives_the_exact_size_and_kind(nets: Nets, shape: tuple[int, ...], scale: int, dtype: Any) -> None:
-    pixels = noise_photo(*shape, dtype).pixels
+    pixels = noise_photo(shape, dtype).pixels
     result, report = upscale(Photo(pixels, alpha=pixels[..., 0]), scale, RunContext(), CLEAN, nets)
     assert result.pixels.shape == (shape[0] * scale, shape[1] * scale, shape[2])
     assert result.alpha is not None
@@ -83,7 +85,7 @@ def test_is_the_network_and_nothing_else(nets: Nets, chelsea: Photo, scale: int,
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_tiles_have_no_seams(nets: Nets, scale: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = noise_photo(150, 190, 3, dtype)
+    photo = noise_photo((150, 190, 3), dtype)
     whole, _ = upscale(photo, scale, RunContext(), CLEAN, nets)
     monkeypatch.setattr("relume.builtin.upscale._NET_TILE", 64)
     tiled, _ = upscale(photo, scale, RunContext(), CLEAN, nets)
@@ -142,7 +144,7 @@ def test_16_bits_do_not_band(nets: Nets) -> None:
 
 def test_a_photo_without_colour_gets_none(chelsea: Photo) -> None:
     """Even of a network that colours everything red."""
-    grey = Photo(np.repeat(chelsea.pixels[:60, :60, 1:2], 3, axis=2))
+    grey = Photo(np.asarray(np.repeat(chelsea.pixels[:60, :60, 1:2], 3, axis=2), np.uint8))
     assert is_neutral(grey.pixels)
     assert not is_neutral(chelsea.pixels)
     assert not is_neutral(grey.pixels[..., :1])
@@ -317,3 +319,15 @@ def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
     assert nets.fingerprint.startswith("auto auto with ")
     assert nets.get("unheard-of") is None
     assert NO_NETS.table.cards == {}
+
+
+def test_the_service_loads_neither_openvino_nor_torch() -> None:
+    code = (
+        "import sys, relume.http.server\n"
+        "from relume.providers.catalog import Catalog\n"
+        "from relume.settings import Settings\n"
+        "Catalog(Settings(weights_dir='nowhere')).fingerprint\n"
+        "print([name for name in ('torch', 'openvino') if name in sys.modules])"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "[]"
