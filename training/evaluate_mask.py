@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
+from relume.builtin.cards import SHIPPED, NetTable
 from relume.builtin.inpaint import repair
 from relume.builtin.measure import measure
+from relume.builtin.nets import Nets
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
 
@@ -230,13 +232,13 @@ def f1(found: Mask, truth: Mask, tolerance: int = 0) -> float:
     return 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def report(photos: dict[str, Picture]) -> None:
+def report(photos: dict[str, Picture], nets: Nets) -> None:
     rows = []
     for case in cases(photos):
         broken, whole = Photo(case.damaged), Photo(case.clean)
-        found = measure(broken)
+        found = measure(broken, nets)
         fixed, _ = repair(broken, found, RunContext())
-        alarm = measure(whole)
+        alarm = measure(whole, nets)
         left, _ = repair(whole, alarm, RunContext())
         row = (
             f1(found.scratches.mask, case.truth),
@@ -267,8 +269,9 @@ def report(photos: dict[str, Picture]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--choosing", action="store_true", help="measure on the photos for choosing instead")
+    parser.add_argument("--models", type=Path, default=SHIPPED, help="folder with models.json")
     options = parser.parse_args()
-    report(for_choosing() if options.choosing else held_out())
+    report(for_choosing() if options.choosing else held_out(), Nets(NetTable(options.models)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 WIDTHS = (16, 32, 64, 96)  # multiples of 16 are fastest on CPUs, and most of the work is in the first
 STRIDE = 2 * 2 ** (len(WIDTHS) - 1)
 """Sides must be multiples of this."""
+REACH = 128
+"""Input pixels: each pair of 3 x 3 convolutions adds 2 of its own level's, shrinking and growing the rest."""
 
 
 class _Block(nn.Sequential):

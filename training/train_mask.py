@@ -1,7 +1,8 @@
 """Train the damage finder: `python -m training.train_mask --minutes 25`.
 
 Needs the `local` extra. Draws its scenes first (kept in data/mask), then trains, saves a checkpoint every
-minute, goes on from the last one if there is one, and writes src/relume/builtin/models/damage.onnx.
+minute, goes on from the last one if there is one, and writes src/relume/builtin/models/damage.onnx with its
+entry in models.json. `training.choose_rule` then shows which answers to believe.
 """
 
 from __future__ import annotations

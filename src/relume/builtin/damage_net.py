@@ -7,6 +7,7 @@ throughout and nearly certain somewhere, and a photo whose parts together are sm
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def probability_of_damage(levels: Levels, net: Net) -> Probability:
     height, width = levels.shape[:2]
     multiple = net.card.multiple_of
     below, beside = -height % multiple, -width % multiple
-    padded = cv2.copyMakeBorder(levels, 0, below, 0, beside, cv2.BORDER_REFLECT_101)
+    padded: Any = cv2.copyMakeBorder(levels, 0, below, 0, beside, cv2.BORDER_REFLECT_101)
     made = net.levels(padded.reshape(height + below, width + beside, levels.shape[2]))
     result: Probability = made[:height, :width, 0] / np.float32(255)
     return result

@@ -9,6 +9,7 @@ stands in for what the patch lacks; a second round compares with the first round
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,8 +53,9 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
 
 
 def _framed(plane: _Values, border: int, kind: int) -> _Values:
-    framed: _Values = cv2.copyMakeBorder(plane, border, border, border, border, kind)
-    return framed.reshape(*framed.shape[:2], *plane.shape[2:])
+    framed: Any = cv2.copyMakeBorder(plane, border, border, border, border, kind)
+    result: _Values = framed.reshape(*framed.shape[:2], *plane.shape[2:])
+    return result
 
 
 def _chunks(lost: _Indices) -> Iterator[_Indices]:

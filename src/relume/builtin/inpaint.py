@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -78,8 +80,9 @@ def _missing_share(wanted: Levels, present: Levels) -> float:
 
 
 def _blurred(levels: Levels) -> Levels:
-    soft: Levels = cv2.GaussianBlur(levels, (0, 0), _GRAIN_BLUR_SIGMA)
-    return soft.reshape(levels.shape)
+    soft: Any = cv2.GaussianBlur(levels, (0, 0), _GRAIN_BLUR_SIGMA)
+    result: Levels = soft.reshape(levels.shape)
+    return result
 
 
 def _grain(levels: Levels, mask: Mask) -> Levels:
