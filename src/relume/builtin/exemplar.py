@@ -22,12 +22,13 @@ _Values = NDArray[np.float32]
 
 _PATCH_RADIUS = 3
 _NEAR = 6  # pixels; so far every place is tried,
-_REACH = 18  # and so far every other row and column: further away is another thing
+_REACH = 12  # and so far every other row and column; 18 takes half as long again for 0.1 dB
 _ROUNDS = 2
 _GUESS_WEIGHT = np.float32(0.15)  # of a guessed pixel in a comparison; a known one counts 1
 _SHARPNESS = np.float32(0.35)  # shares of the best fit's difference within which others are mixed in,
 _LEAST_DIFFERENCE = np.float32(16.0)  # and squared levels besides
 _NO_FIT = np.float32(1e9)
+_MANY = 30_000  # lost pixels; from then on, one round tries every third place, six times faster
 _CHUNK = 4096  # lost pixels at once: what they need stays in the processor's cache
 
 
@@ -43,10 +44,14 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
     rows, columns = np.nonzero(mask)
     lost = (rows + border) * width + columns + border
     shifts = np.array([down * width + right for down, right in _shifts()])
-    for _ in range(_ROUNDS):
+    are_many = len(lost) > _MANY
+    for _ in range(1 if are_many else _ROUNDS):
         colours = _framed(result, border, cv2.BORDER_REFLECT_101).reshape(known.size, -1)
         grey = np.ascontiguousarray(luma(colours))
-        made = [_mean_of_alike(grey, colours, known.ravel(), part, shifts, width) for part in _chunks(lost)]
+        made = [
+            _mean_of_alike(grey, colours, known.ravel(), part, shifts[:: 3 if are_many else 1], width)
+            for part in _chunks(lost)
+        ]
         if made:
             result[rows, columns] = np.concatenate(made)
     return result

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from training.damage import make_sample
 from training.damage_scenes import Image, draw_scene
 from training.evaluate_mask import cases, f1
