@@ -27,12 +27,13 @@ from tests.unit.builtin.tiny_nets import (
 )
 
 from relume.builtin.cards import NetTable
-from relume.builtin.degradation import Degradation
+from relume.builtin.degradation import Degradation, combined
 from relume.builtin.estimate import Estimate
 from relume.builtin.inference import is_neutral, through, without_hidden_colours
 from relume.builtin.measure import measure_only_degradation
 from relume.builtin.net import CLEAN, Controls
 from relume.builtin.nets import AUTO_MEGAPIXELS, NO_NETS, Nets
+from relume.builtin.noise import Noise
 from relume.builtin.restorer import restore, run_task
 from relume.builtin.upscale import back_project, upscale
 from relume.errors import JobCancelled
@@ -280,6 +281,21 @@ def test_what_an_estimator_is_unsure_of_is_clean(chelsea: Photo, monkeypatch: py
 
 def test_a_clean_photo_is_told_to_be_clean_without_an_estimator(clean: Photo) -> None:
     assert measure_only_degradation(clean).controls == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("found", "measured", "told"),
+    [
+        (Estimate(8.0, 2.0, 100, 1, 0, 0), 9.5, 9.5),  # both agree
+        (Estimate(4.0, 1.5, 100, 1, 0, 0), 9.7, 7.0),  # noise on texture: the estimate reads low
+        (Estimate(0.5, 0.5, 100, 1, 0, 0), 5.7, 0.0),  # texture that passes for noise
+        (Estimate(4.5, 5.3, 98, 4, 0, 0), 8.8, 0.0),  # nobody knows
+        (Estimate(5.0, 1.0, 42, 2, 0, 0), 1.2, 4.0),  # compression hides noise from the measure
+    ],
+)
+def test_measured_noise_counts_within_the_estimate(found: Estimate, measured: float, told: float) -> None:
+    noise = Noise(measured, np.zeros((3, 64), np.float32), 1.0)
+    assert combined(found, noise).sigma == pytest.approx(told)
 
 
 def test_noise_and_blocks_are_told_without_an_estimator(chelsea: Photo, add_noise: AddNoise) -> None:
