@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from training.degrade import Harm, aged, blurred, draw_harm, halved, spoil
+from training.degrade import Harm, aged, blurred, draw_harm, grainy, halved, spoil
 from training.leaves import Painter
 
 SIDE = 512
@@ -71,6 +71,7 @@ class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             harmed = spoil(truth, harm, rng)
         else:
             harm = draw_harm(rng, clean=0.4, noise=6, most_noise=13)
+            truth = grainy(truth, rng)
             harmed = spoil(halved(blurred(truth, harm.blur), rng), harm, rng)
         # Cut again, so that blocks of JPEG lie anywhere and nothing is seen of the border.
         top, left = rng.integers(8, 17, 2)

@@ -46,7 +46,7 @@ PLANS = {
 class Trainer:
     """One network, its average, and what is needed to go on after a stop."""
 
-    def __init__(self, name: str, folder: Path, minutes: float) -> None:
+    def __init__(self, name: str, folder: Path, minutes: float, start: Path | None = None) -> None:
         torch.manual_seed(1)
         self.name, self.plan, self.seconds = name, PLANS[name], minutes * 60
         self.path = folder / f"{name}.pt"
@@ -60,6 +60,10 @@ class Trainer:
         self.step, self.spent = 0, 0.0
         if self.path.exists():
             self._resume()
+        elif start is not None:
+            weights = torch.load(start, map_location=self.device, weights_only=True)["average"]
+            self.net.load_state_dict(weights)
+            self.average.load_state_dict(weights)
 
     def run(self, pool_folder: Path) -> None:
         plan = self.plan
@@ -133,12 +137,13 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(PLANS))
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and the images drawn")
+    parser.add_argument("--start", type=Path, help="a checkpoint of the same shape whose weights to begin with")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all cores")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    Trainer(options.name, options.folder, options.minutes).run(options.folder)
+    Trainer(options.name, options.folder, options.minutes, options.start).run(options.folder)
 
 
 if __name__ == "__main__":
