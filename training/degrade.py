@@ -86,6 +86,11 @@ def halved(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(Pil.fromarray(image).resize((width // 2, height // 2), chosen))
 
 
+def softened(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """As soft as lenses leave photos, for half of them: drawn edges are sharper than any photo's."""
+    return blurred(image, float(rng.uniform(0.3, 1.0))) if rng.random() < 0.5 else image
+
+
 def grainy(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Fine texture that is part of the truth: real photos are never as smooth as drawn shapes.
 

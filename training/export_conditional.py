@@ -26,8 +26,7 @@ _TOLERANCE = 1e-3
 
 def load(name: str, folder: Path) -> Conditional:
     """The averaged weights of the last checkpoint."""
-    plan = PLANS[name]
-    net = Conditional(plan.width, plan.depth, plan.scale)
+    net = PLANS[name].net()
     state: dict[str, Any] = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
     net.load_state_dict(state["average"])
     return net.eval()

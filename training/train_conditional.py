@@ -33,11 +33,15 @@ class Plan:
     patch: int
     batch: int
     rate: float
+    telling: float = 1.0
+
+    def net(self) -> Conditional:
+        return Conditional(self.width, self.depth, self.scale, self.telling)
 
 
 PLANS = {
-    "upscale2": Plan(48, 12, 2, 48, 16, 1.2e-3),
-    "upscale2-fast": Plan(32, 6, 2, 48, 16, 2e-3),
+    "upscale2": Plan(48, 12, 2, 48, 16, 8e-4, telling=6),
+    "upscale2-fast": Plan(32, 6, 2, 48, 16, 2e-3, telling=6),
     "clean": Plan(48, 8, 1, 64, 10, 1.5e-3),
     "clean-fast": Plan(32, 6, 1, 64, 10, 2e-3),
 }
@@ -52,9 +56,9 @@ class Trainer:
         self.path = folder / f"{name}.pt"
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         plan = self.plan
-        self.net = Conditional(plan.width, plan.depth, plan.scale).to(self.device)
+        self.net = plan.net().to(self.device)
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Conditional(plan.width, plan.depth, plan.scale).to(self.device)
+        self.average = plan.net().to(self.device)
         self.average.load_state_dict(self.net.state_dict())
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=plan.rate, betas=(0.9, 0.99))
         self.step, self.spent = 0, 0.0
