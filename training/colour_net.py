@@ -6,8 +6,8 @@ One curve and one matrix for all pixels: whatever the network does, it can draw 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 THUMBNAIL = 64
 SEEN = 490
@@ -30,7 +30,9 @@ class Look(nn.Module):
     def forward(self, thumbnail: Tensor, points: Tensor) -> Tensor:
         low, high = points[:, 0:3, None, None], points[:, 24:27, None, None]
         stretched = (thumbnail - low) / (high - low + 0.05)
-        mosaics = [F.avg_pool2d(image, THUMBNAIL // 8).flatten(1) for image in (thumbnail, stretched)]
+        mosaics = [
+            functional.avg_pool2d(image, THUMBNAIL // 8).flatten(1) for image in (thumbnail, stretched)
+        ]
         few = stretched[:, :, ::2, ::2].flatten(2)
         centred = few - few.mean(dim=2, keepdim=True)
         together = (centred @ centred.transpose(1, 2) / few.shape[2]).flatten(1)[:, [0, 1, 2, 4, 5, 8]]
@@ -66,8 +68,8 @@ class CurveNet(nn.Module):
         self.register_buffer("bumps", bumps / bumps.sum(dim=0, keepdim=True), persistent=False)
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = F.silu(self.first(self.drop(self.usual(seen).clamp(-4, 4))))
-        answer = self.answer(F.silu(self.second(self.drop(x))))
+        x = functional.silu(self.first(self.drop(self.usual(seen).clamp(-4, 4))))
+        answer = self.answer(functional.silu(self.second(self.drop(x))))
         knots, offsets, mixing, sure = answer.split((3 * _KNOTS, 3, 6, 1), dim=1)
         return self._curves(knots, offsets), _matrices(mixing), torch.sigmoid(sure[:, 0])
 

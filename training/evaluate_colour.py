@@ -120,7 +120,9 @@ def by_step(nets: Nets) -> Restore:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--fadings", type=int, default=_FADINGS, help="of each photo")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

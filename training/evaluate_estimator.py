@@ -51,7 +51,11 @@ def read(image: NDArray[np.uint8], harm: Harm, net: Net) -> Reading:
         np.array([found.sigma, found.quality, found.blur]),
         np.array([sure.sigma, sure.quality, sure.blur]),
         np.array(
-            [measure_noise(photo).sigma, float(np.interp(step, _STEPS, _QUALITIES)), measure_blur(photo).sigma]
+            [
+                measure_noise(photo).sigma,
+                float(np.interp(step, _STEPS, _QUALITIES)),
+                measure_blur(photo).sigma,
+            ]
         ),
     )
 
@@ -66,13 +70,19 @@ def readings(net: Net, times: int, seed: int) -> tuple[list[Reading], list[Readi
             harm = draw_harm(rng, clean=0, noise=6, most_noise=25, worst_quality=20)
             spoilt.append(read(spoil(blurred(small, harm.blur), harm, rng), harm, net))
         height, width = small.shape[:2]
-        parts = (small, small[: height // 2 + 40, : width // 2 + 40], small[height // 2 - 40 :, width // 2 - 40 :])
+        parts = (
+            small,
+            small[: height // 2 + 40, : width // 2 + 40],
+            small[height // 2 - 40 :, width // 2 - 40 :],
+        )
         clean += [read(np.ascontiguousarray(part), Harm(), net) for part in parts]
     return spoilt, clean
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=int, default=10, help="degradations of each photo")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -86,7 +96,9 @@ def main() -> None:
             errors = np.abs(np.stack([getattr(reading, way) - reading.truth for reading in group]))
             told = (
                 f"{name} {mean:6.2f} ({high:6.2f})"
-                for name, mean, high in zip(_NAMES, errors.mean(0), np.percentile(errors, 95, axis=0), strict=True)
+                for name, mean, high in zip(
+                    _NAMES, errors.mean(0), np.percentile(errors, 95, axis=0), strict=True
+                )
             )
             print(f"  {way:10}", *told)
 

@@ -22,7 +22,7 @@ def fade(images: Tensor, generator: torch.Generator) -> Tensor:
     strength = torch.where(draw.chance(_SOUND_SHARE), 0.0, strength)
     density = -torch.log10(to_linear(images).clamp_min(10**-_DARKEST_DENSITY))
     light = 10 ** -(_dyes_faded(density, strength, draw) + _yellowing(strength, draw))
-    light = _veiled(light, strength, draw)
+    light = _veiled(light, strength, draw) * _cast(strength, draw)
     levels = _scanned(to_srgb(light), strength, draw)
     levels = torch.where(strength > 0, levels, images)
     return (levels * 255).round().div(255).clamp(0, 1)
@@ -68,9 +68,9 @@ def _dyes_faded(density: Tensor, strength: Tensor, draw: _Draw) -> Tensor:
     bend = torch.where(draw.chance(0.4), draw.normal(0.12), 0.0) * strength
     dyes = dyes * kept * (1 + bend * (dyes - 1)).clamp(0.4, 1.6)
     # Where filters of the scanner do not fit the dyes, as much comes back as stain of the others.
-    seen = torch.eye(3) + (draw.uniform(-0.05, 0.3, 9).reshape(count, 3, 3) * strength.reshape(count, 1, 1)) * (
-        1 - torch.eye(3)
-    ) * draw.chance(0.6).reshape(count, 1, 1)
+    seen = torch.eye(3) + (
+        draw.uniform(-0.05, 0.3, 9).reshape(count, 3, 3) * strength.reshape(count, 1, 1)
+    ) * (1 - torch.eye(3)) * draw.chance(0.6).reshape(count, 1, 1)
     seen = seen / seen.sum(dim=2, keepdim=True)
     return torch.einsum("nij,njhw->nihw", torch.einsum("nij,njk->nik", seen, absorption), dyes)
 
@@ -88,6 +88,12 @@ def _veiled(light: Tensor, strength: Tensor, draw: _Draw) -> Tensor:
     tint = (1 + draw.normal(0.4, 3)).clamp(0.1, 2.5)
     veil = amount * tint
     return veil + (1 - veil) * light
+
+
+def _cast(strength: Tensor, draw: _Draw) -> Tensor:
+    """The light of the scan or of the camera that took the print: warm, cold, or of any colour."""
+    temperature = draw.normal(0.14) * torch.tensor([1.0, 0.0, -1.0]).reshape(1, 3, 1, 1)
+    return torch.exp(strength * (temperature + draw.normal(0.11, 3)) * draw.chance(0.7))
 
 
 def _scanned(levels: Tensor, strength: Tensor, draw: _Draw) -> Tensor:

@@ -17,7 +17,11 @@ Rng = np.random.Generator
 SIDE = 128
 
 # sRGB, between a dark and a light one of each thing; a drawn colour lies between the two, and a little off.
-_SKIES = (((52, 102, 176), (150, 190, 228)), ((96, 140, 190), (205, 220, 235)), ((140, 148, 158), (226, 228, 230)))
+_SKIES = (
+    ((52, 102, 176), (150, 190, 228)),
+    ((96, 140, 190), (205, 220, 235)),
+    ((140, 148, 158), (226, 228, 230)),
+)
 _DUSKS = (((92, 82, 120), (242, 176, 120)), ((40, 52, 96), (230, 140, 104)))
 _FOLIAGE = (((24, 40, 16), (98, 128, 52)), ((36, 52, 28), (140, 156, 84)), ((46, 60, 22), (176, 176, 80)))
 _EARTH = (((60, 44, 32), (176, 146, 112)), ((92, 84, 76), (190, 184, 172)), ((120, 100, 70), (224, 204, 166)))
@@ -70,9 +74,11 @@ def _landscape(canvas: Canvas, rng: Rng) -> None:
     canvas[:horizon] = dark + slope * (light - dark)
     if rng.random() < 0.6:
         clouds = np.clip(_texture(rng, 2.2) * rng.uniform(0.3, 1.2) + rng.uniform(-0.6, 0.4), 0, 1)
-        canvas[:] += clouds[..., None] * (np.float32(rng.uniform(200, 255)) - canvas) * (np.arange(SIDE) < horizon)[
-            :, None, None
-        ]
+        canvas[:] += (
+            clouds[..., None]
+            * (np.float32(rng.uniform(200, 255)) - canvas)
+            * (np.arange(SIDE) < horizon)[:, None, None]
+        )
     ground = (_FOLIAGE, _EARTH, _WATER, _SNOW)[rng.choice(4, p=(0.45, 0.3, 0.17, 0.08))]
     _cover(canvas, _band(horizon, SIDE), ground, rng)
     for _ in range(rng.integers(0, 4)):
@@ -162,7 +168,9 @@ def _blob(rng: Rng, largest: float = 30) -> NDArray[np.bool_]:
 
 def _ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> NDArray[np.bool_]:
     down, across = np.mgrid[:SIDE, :SIDE]
-    inside: NDArray[np.bool_] = ((across - centre[0]) / radii[0]) ** 2 + ((down - centre[1]) / radii[1]) ** 2 < 1
+    inside: NDArray[np.bool_] = ((across - centre[0]) / radii[0]) ** 2 + (
+        (down - centre[1]) / radii[1]
+    ) ** 2 < 1
     return inside
 
 

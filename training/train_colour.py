@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training import photos, scenes
 from training.colour_net import PERCENTILES, THUMBNAIL, CurveNet, Look, Whole, apply, percentiles
@@ -30,7 +30,9 @@ MODEL = Path("src/relume/builtin/models/colour.onnx")
 _SIDE = 128
 _CUTS = 48  # of each photo
 _SCENES = 4000
-_PHOTO_SHARE = 0.6
+_PHOTO_SHARE = 0.7
+_COLLAGES = 0.5
+_HARM_WEIGHT = 2.0
 _CHUNK = 4000
 _BATCH = 40
 _PIXELS = 96
@@ -60,7 +62,8 @@ def _cut(photo: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
     height, width = (max(64, int(side * rng.uniform(0.45, 1))) for side in photo.shape[:2])
     height, width = min(height, photo.shape[0]), min(width, photo.shape[1])
     top, left = (
-        int(rng.integers(0, whole - part + 1)) for whole, part in zip(photo.shape, (height, width), strict=False)
+        int(rng.integers(0, whole - part + 1))
+        for whole, part in zip(photo.shape, (height, width), strict=False)
     )
     part = photo[top : top + height, left : left + width]
     return np.asarray(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
@@ -87,7 +90,20 @@ def draw(made: _Bank, count: int, generator: torch.Generator) -> Tensor:
     images = grey + (images - grey) * torch.exp(torch.randn(one, generator=generator) * 0.12)
     warmth = torch.randn(one, generator=generator) * 0.02
     images = images * torch.cat([1 + warmth, torch.ones(one), 1 - warmth], dim=1)
-    return _framed(images.clamp(0, 1), generator)
+    return _framed(_collages(images.clamp(0, 1), generator), generator)
+
+
+def _collages(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Into every second image, a part of another: few photos cannot be learnt by heart then."""
+    others = images[torch.randperm(len(images), generator=generator)]
+    made = images.clone()
+    for index in torch.nonzero(torch.rand(len(images), generator=generator) < _COLLAGES).flatten().tolist():
+        height, width = torch.randint(12, THUMBNAIL, (2,), generator=generator).tolist()
+        top = int(torch.randint(THUMBNAIL - height + 1, (1,), generator=generator))
+        left = int(torch.randint(THUMBNAIL - width + 1, (1,), generator=generator))
+        part = (slice(None), slice(top, top + height), slice(left, left + width))
+        made[index][part] = others[index][part]
+    return made
 
 
 def _framed(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -95,7 +111,7 @@ def _framed(images: Tensor, generator: torch.Generator) -> Tensor:
     for index in torch.nonzero(torch.rand(len(images), generator=generator) < 1 / 6).flatten().tolist():
         edge = int(torch.randint(1, 6, (1,), generator=generator))
         white = 0.9 + 0.08 * torch.rand(1, generator=generator)
-        frame = F.pad(images[index, :, edge:-edge, edge:-edge], (edge,) * 4, value=float(white))
+        frame = functional.pad(images[index, :, edge:-edge, edge:-edge], (edge,) * 4, value=float(white))
         images[index] = frame
     return images
 
@@ -121,7 +137,9 @@ def difference(made: Tensor, truth: Tensor) -> Tensor:
     light, chroma = one[:, 0] - two[:, 0], chroma_one - chroma_two
     hue_square = ((one[:, 1:] - two[:, 1:]).square().sum(dim=1) - chroma.square()).clamp_min(0)
     squares = (
-        light.square() + (chroma / (1 + 0.045 * chroma_two)).square() + hue_square / (1 + 0.015 * chroma_two).square()
+        light.square()
+        + (chroma / (1 + 0.045 * chroma_two)).square()
+        + hue_square / (1 + 0.015 * chroma_two).square()
     )
     return (squares + 0.01).sqrt().mean(dim=(1, 2)) - 0.1 + 0.2 * beyond
 
@@ -186,11 +204,15 @@ class Trainer:
             order = torch.randperm(
                 len(self.practice.seen), generator=torch.Generator().manual_seed(self.epoch)
             ).split(_STUDIED)
-            told = [self._learn(chosen, (self.epoch + i / len(order)) / self.epochs) for i, chosen in enumerate(order)]
+            told = [
+                self._learn(chosen, (self.epoch + i / len(order)) / self.epochs)
+                for i, chosen in enumerate(order)
+            ]
             self.epoch += 1
             means = " ".join(f"{value:.2f}" for value in np.nanmean(told, axis=0))
             print(
-                f"epoch {self.epoch} {time.process_time():.0f} s: faded, mended, untouched, doubt {means}", flush=True
+                f"epoch {self.epoch} {time.process_time():.0f} s: faded, mended, untouched, doubt {means}",
+                flush=True,
             )
             self._save()
 
@@ -205,8 +227,8 @@ class Trainer:
             before = difference(faded, truth)
             is_faded = ((before - 1) / 2).clamp(0, 1)
         harm = (after - before).clamp_min(0)
-        doubt = F.binary_cross_entropy(sure, is_faded)
-        loss = after.mean() + harm.mean() + 2 * doubt
+        doubt = functional.binary_cross_entropy(sure, is_faded)
+        loss = after.mean() + _HARM_WEIGHT * harm.mean() + 2 * doubt
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -257,11 +279,17 @@ def export(net: CurveNet, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=32_000, help="faded images; a thousand take about a second")
-    parser.add_argument("--epochs", type=int, default=40, help="about 2 seconds each")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cases", type=int, default=60_000, help="faded images; a thousand take about a second"
+    )
+    parser.add_argument("--epochs", type=int, default=30, help="about 4 seconds each")
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and images")
-    parser.add_argument("--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos")
+    parser.add_argument(
+        "--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)

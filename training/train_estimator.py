@@ -94,7 +94,11 @@ def _sample(seed: int, drawn: Image, found: list[Image]) -> tuple[Values, Values
     """Features and (noise / 12, compression / 100, blur) of one image."""
     while True:
         rng = np.random.default_rng(seed)
-        image = found[rng.integers(len(found))] if rng.random() < _PHOTO_SHARE else drawn[rng.integers(len(drawn))]
+        image = (
+            found[rng.integers(len(found))]
+            if rng.random() < _PHOTO_SHARE
+            else drawn[rng.integers(len(drawn))]
+        )
         spoilt, harm = degraded(aged(_cut(image, rng), rng), rng)
         top, left = rng.integers(0, 8, 2)  # blocks lie anywhere
         found_features = statistics(np.ascontiguousarray(spoilt[top:, left:]))
@@ -105,7 +109,10 @@ def _sample(seed: int, drawn: Image, found: list[Image]) -> tuple[Values, Values
 
 def _cut(image: Image, rng: np.random.Generator) -> Image:
     height, width = (min(whole, int(rng.integers(150, 420))) for whole in image.shape[:2])
-    top, left = int(rng.integers(0, image.shape[0] - height + 1)), int(rng.integers(0, image.shape[1] - width + 1))
+    top, left = (
+        int(rng.integers(0, image.shape[0] - height + 1)),
+        int(rng.integers(0, image.shape[1] - width + 1)),
+    )
     part = image[top : top + height, left : left + width]
     return np.ascontiguousarray(part[:, ::-1] if rng.random() < 0.5 else part)
 
@@ -160,7 +167,9 @@ def train(inputs: Values, wanted: Values, epochs: int) -> Estimator:
             schedule.step()
             total += float(one.detach())
         if epoch % 10 == 9:
-            print(f"epoch {epoch + 1} {time.process_time() - started:.0f} s loss {total / (len(x) // batch):.3f}")
+            print(
+                f"epoch {epoch + 1} {time.process_time() - started:.0f} s loss {total / (len(x) // batch):.3f}"
+            )
     return net.eval()
 
 
@@ -179,11 +188,17 @@ def export(net: Estimator, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=5000, help="about 0.03 seconds each")
     parser.add_argument("--epochs", type=int, default=80)
-    parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="what is gathered, and images")
-    parser.add_argument("--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("training-runs"), help="what is gathered, and images"
+    )
+    parser.add_argument(
+        "--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,9 +1,11 @@
 """Undo fading and the cast that comes with it.
 
-A faded print has lost its black, and lost it unevenly: each dye fades at its own pace. A small network that knows
-how dyes fade chooses curves for the whole photo. Where it cannot be loaded, stretching each channel to its own black and white point undoes both, but on its own it takes the colour of evening light for
-a fault, so the points are pulled a little to their common ones. Grey-world balance with CLAHE was measured to
-leave faded photos worse than they were.
+A faded print has lost its black, and lost it unevenly: each dye fades at its own pace. A small network that has
+seen many dyes fade chooses curves for the whole photo.
+
+Where it cannot be loaded, each channel is stretched to its own black and white point. On its own that takes the
+colour of evening light for a fault, so the points are pulled a little to their common ones. Grey-world balance
+with CLAHE was measured to leave faded photos worse than they were.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ from relume.builtin.net import Net
 from relume.imaging.photo import Photo, Pixels
 
 _SIDE = 128
-_STEP = 2  # every second pixel of the thumbnail is looked at: averaged further, it would lose its black and white
+_STEP = (
+    2  # every second pixel of the thumbnail is looked at: averaged further, it would lose its black and white
+)
 _PERCENTILES = (0.5, 2, 10, 25, 50, 75, 90, 98, 99.5)
 _FEWEST_PIXELS = 64
 

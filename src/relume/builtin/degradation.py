@@ -75,7 +75,7 @@ def combined(found: Estimate, noise: Noise) -> Degradation:
     sure = found.leaning_to_clean()
     sigma = sure.sigma
     if sure.quality > BEST_QUALITY and sigma >= _CREDIBLE_SIGMA and noise.confidence >= LEAST_CONFIDENCE:
-        sigma = max(sigma, min(noise.sigma, found.sigma + 2 * found.sigma_error))
+        sigma = max(sigma, min(noise.sigma, found.sigma + 3 * found.sigma_error))
     return Degradation(sigma, sure.quality)
 
 

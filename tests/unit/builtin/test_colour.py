@@ -141,5 +141,7 @@ def test_what_is_transparent_or_ignored_does_not_sway_the_curves(chelsea: Photo,
         pixels[part] = colour
         alpha = np.where(part, 0, 255).astype(np.uint8)
         chosen += [choose_curves(Photo(pixels), part, net), choose_curves(Photo(pixels, alpha), nothing, net)]
-    assert all(one is not None and one.sure == pytest.approx(chosen[0].sure, abs=1e-3) for one in chosen if chosen[0])
+    assert all(
+        one is not None and one.sure == pytest.approx(chosen[0].sure, abs=1e-3) for one in chosen if chosen[0]
+    )
     assert choose_curves(Photo(old.pixels), ~nothing, net) is None

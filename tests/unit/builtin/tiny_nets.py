@@ -87,7 +87,7 @@ def finder() -> onnx.ModelProto:
             "least": np.array(0, np.float32),
             "most": np.array(1, np.float32),
         },
-        has_controls=False,
+        {"image": [1, 3, "height", "width"]},
     )
 
 
