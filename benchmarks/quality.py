@@ -6,9 +6,9 @@ without networks, the best classical filter of OpenCV and scikit-image with its 
 photos it is measured on, and Real-ESRGAN where its weights lie in the folder that `--weights` names.
 
 Photos: six (scikit-learn's china and flower, scikit-image's astronaut, chelsea and coffee, matplotlib's
-grace_hopper; some of Relume's classical thresholds were chosen with a look at some of them), and seven more of
-scikit-image's files, which no training and no choice of the networks saw, but for camera and coins, by which the
-damage finder's threshold was chosen: damage is measured on the six alone. Those whose package is missing are
+grace_hopper; some of Relume's classical thresholds were chosen with a look at some of them), and three more of
+scikit-image's files (camera, coins, moon), with which other networks of Relume were trained or chosen: damage and
+colour are measured on the six alone. Those whose package is missing are
 left out, and the report says so.
 
 Run it on a quiet machine with the project's environment and the extra `local`, scikit-learn, matplotlib and

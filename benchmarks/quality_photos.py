@@ -24,10 +24,6 @@ EXTRA = {
         ("camera", "png"),
         ("coins", "png"),
         ("moon", "png"),
-        ("brick", "png"),
-        ("grass", "png"),
-        ("gravel", "png"),
-        ("hubble_deep_field", "jpg"),
     )
 }
 
