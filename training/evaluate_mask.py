@@ -56,9 +56,7 @@ def held_out() -> dict[str, Picture]:
 
 def for_choosing() -> dict[str, Picture]:
     """Photos to choose thresholds by: not trained on either."""
-    left, right, _ = data.stereo_motorcycle()
     photos = {name: np.asarray(getattr(data, name)(), np.uint8) for name in ("camera", "coins", "rocket")}
-    photos |= {"motorcycle": np.asarray(left), "motorcycle right": np.asarray(right)[:, ::-1].copy()}
     return {name: np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for name, p in photos.items()}
 
 

@@ -44,7 +44,7 @@ class MaskNet(nn.Module):
         self.head = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
         self.unfold = nn.PixelShuffle(2)
         for part in self.modules():
-            if isinstance(part, nn.Conv2d):  # without normalisation, torch's own start lets deep features die out
+            if isinstance(part, nn.Conv2d):  # torch's own start lets deep features die out
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
                 nn.init.zeros_(part.bias)
         nn.init.normal_(self.head.weight, std=0.01)
