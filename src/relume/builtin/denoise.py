@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.builtin.degradation import LEAST_CONFIDENCE, LEAST_SIGMA, LEAST_STEP
+from relume.builtin.degradation import LEAST_CONFIDENCE, LEAST_SIGMA, LEAST_STEP, Degradation
 from relume.builtin.inference import through
 from relume.builtin.levels import Levels, from_levels, to_levels
 from relume.builtin.measure import Damage
@@ -37,26 +37,46 @@ def denoise(
     photo: Photo, damage: Damage, context: RunContext, nets: Nets = NO_NETS
 ) -> tuple[Photo, StepReport]:
     """Remove what was measured, and leave a little grain. Raises JobCancelled."""
+    net = nets.pick(NET, photo.width * photo.height / 1e6)
+    if net is None:
+        return _by_shrinkage(photo, damage, context, nets.excuse(NET))
+    return denoise_by_net(photo, damage.degradation, net, context)
+
+
+def denoise_by_net(
+    photo: Photo, found: Degradation, net: Net, context: RunContext
+) -> tuple[Photo, StepReport]:
+    """The same, of what is sure to be there. Raises JobCancelled."""
+    figures = f"noise {found.sigma:.1f} of 255, JPEG quality {found.quality:.0f}"
+    if not (found.is_noisy or found.is_compressed):
+        return photo, StepReport(NAME, False, _too_little(figures), found.confidence)
+    pixels = _by_net(photo, net, found.controls, context)
+    what = _words(found.is_noisy, found.is_compressed)
+    detail = f"Removed {what} by the network {net.title} ({figures})."
+    return photo.with_pixels(pixels), StepReport(NAME, True, detail, found.confidence)
+
+
+def _by_shrinkage(photo: Photo, damage: Damage, context: RunContext, excuse: str) -> tuple[Photo, StepReport]:
     noise, blocks = damage.noise, damage.blocks
     is_noisy = noise.sigma >= LEAST_SIGMA and noise.confidence >= LEAST_CONFIDENCE
     is_blocky = blocks.step >= LEAST_STEP
     figures = f"noise {noise.sigma:.1f} of 255, JPEG block steps {blocks.step:.1f}"
     if not (is_noisy or is_blocky):
-        detail = f"Too little to remove without loss of detail ({figures})."
-        return photo, StepReport(NAME, False, detail, max(noise.confidence, blocks.confidence))
-    net = nets.pick(NET, photo.width * photo.height / 1e6)
-    excuse = nets.excuse(NET) if net is None else ""
-    if net is None:
-        pixels, how = _by_shrinkage(photo, _thresholds(damage, is_noisy, is_blocky), context), ""
-    else:
-        pixels = _by_net(photo, net, damage.degradation.controls, context)
-        how = f" by the network {net.title}"
-    found = " and ".join(
+        return photo, StepReport(NAME, False, _too_little(figures), max(noise.confidence, blocks.confidence))
+    pixels = _shrunk(photo, _thresholds(damage, is_noisy, is_blocky), context)
+    confidence = max(noise.confidence if is_noisy else 0.0, blocks.confidence if is_blocky else 0.0)
+    detail = f"Removed {_words(is_noisy, is_blocky)} ({figures}).{excuse}"
+    return photo.with_pixels(pixels), StepReport(NAME, True, detail, confidence)
+
+
+def _too_little(figures: str) -> str:
+    return f"Too little to remove without loss of detail ({figures})."
+
+
+def _words(is_noisy: bool, is_blocky: bool) -> str:
+    return " and ".join(
         word for word, is_there in (("noise", is_noisy), ("JPEG blocks", is_blocky)) if is_there
     )
-    confidence = max(noise.confidence if is_noisy else 0.0, blocks.confidence if is_blocky else 0.0)
-    detail = f"Removed {found}{how} ({figures}).{excuse}"
-    return photo.with_pixels(pixels), StepReport(NAME, True, detail, confidence)
 
 
 def _by_net(photo: Photo, net: Net, controls: Controls, context: RunContext) -> Pixels:
@@ -71,7 +91,7 @@ def _by_net(photo: Photo, net: Net, controls: Controls, context: RunContext) -> 
     )
 
 
-def _by_shrinkage(photo: Photo, thresholds: NDArray[np.float32], context: RunContext) -> Pixels:
+def _shrunk(photo: Photo, thresholds: NDArray[np.float32], context: RunContext) -> Pixels:
     clean = _with_grain(lambda tile: shrink(to_levels(tile), thresholds))
     return map_tiles(
         photo.pixels,

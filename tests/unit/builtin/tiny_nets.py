@@ -19,6 +19,7 @@ from relume.builtin.nets import Nets, Quality
 _BEFORE = np.array([-0.03515625, 0.26171875, 0.87890625, -0.10546875, 0.0], np.float32)
 """Bicubic weights for a quarter of a pixel before the middle."""
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+_FEATURES = 472
 NOISE_SHIFT, QUALITY_SHIFT = 0.1, 0.05
 """What `upscale2` adds, of 1, for controls of 1: so that a test sees what it was told."""
 
@@ -62,15 +63,14 @@ def cleaner() -> onnx.ModelProto:
 
 
 def estimator(sigma: float, quality: float) -> onnx.ModelProto:
-    """Says the same of every patch."""
-    answer = np.array([[sigma / 12, (100 - quality) / 100]], np.float32)
+    """Says the same of every photo, and is sure of it."""
+    answer = np.array([[sigma / 12, (100 - quality) / 100, 0, 0, 0, 0]], np.float32)
     nodes = [
-        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
-        helper.make_node("Flatten", ["mean"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "nothing"], ["zero"]),
+        helper.make_node("MatMul", ["features", "nothing"], ["zero"]),
         helper.make_node("Add", ["zero", "answer"], ["result"]),
     ]
-    return _model(nodes, {"nothing": np.zeros((3, 2), np.float32), "answer": answer}, has_controls=False)
+    constants = {"nothing": np.zeros((_FEATURES, 6), np.float32), "answer": answer}
+    return _model(nodes, constants, {"features": ["photos", _FEATURES]})
 
 
 def finder() -> onnx.ModelProto:
@@ -87,7 +87,7 @@ def finder() -> onnx.ModelProto:
             "least": np.array(0, np.float32),
             "most": np.array(1, np.float32),
         },
-        has_controls=False,
+        {"image": [1, 3, "height", "width"]},
     )
 
 
@@ -122,15 +122,15 @@ def all_nets(folder: Path, quality: Quality = "auto") -> Nets:
 
 
 def _model(
-    nodes: list[onnx.NodeProto], constants: dict[str, NDArray[Any]], *, has_controls: bool = True
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, NDArray[Any]],
+    inputs: dict[str, list[int | str]] | None = None,
 ) -> onnx.ModelProto:
-    values = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["images", 3, "height", "width"])]
-    if has_controls:
-        values.append(helper.make_tensor_value_info("controls", TensorProto.FLOAT, [1, 2]))
+    shapes = inputs or {"image": [1, 3, "height", "width"], "controls": [1, 2]}
     graph = helper.make_graph(
         nodes,
         "tiny",
-        values,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
         [helper.make_tensor_value_info("result", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
