@@ -37,7 +37,9 @@ def export(net: Conditional, path: Path) -> None:
     image, controls = torch.rand(1, 3, 64, 80), torch.tensor([[0.4, 0.6]])
     sides = {2: "height", 3: "width"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter that needs nothing else installed
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of the exporter that needs nothing else installed
         torch.onnx.export(
             net.folded().eval(),
             (image, controls),
@@ -59,9 +61,13 @@ def export(net: Conditional, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", choices=sorted(PLANS))
-    parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="where the checkpoints are")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("training-runs"), help="where the checkpoints are"
+    )
     parser.add_argument("--to", type=Path, default=MODELS)
     options = parser.parse_args()
     options.to.mkdir(parents=True, exist_ok=True)

@@ -107,10 +107,9 @@ class Painter:
             colour = first + (amount * contrast)[..., None] * (second - first)
         if rng.random() < 0.4:
             slope = rng.normal(0, 30, 2)
-            light = (
-                np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(slope[0])
-                + np.linspace(-0.5, 0.5, width, dtype=np.float32)[None] * np.float32(slope[1])
-            )
+            light = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(
+                slope[0]
+            ) + np.linspace(-0.5, 0.5, width, dtype=np.float32)[None] * np.float32(slope[1])
             colour = colour + light[..., None]
         cover = (mask.astype(np.float32) / np.float32(255))[..., None]
         mixed = target * (1 - cover) + np.clip(colour, 0, 255) * cover
@@ -175,9 +174,7 @@ def _strokes(canvas: Image, palette: Plane, rng: np.random.Generator) -> None:
         start, heading = rng.uniform(0, side, 2), rng.uniform(0, 2 * np.pi)
         steps = int(rng.integers(3, 25))
         turns = heading + np.cumsum(rng.normal(0, 0.15, steps))
-        path = start + np.cumsum(
-            np.stack([np.cos(turns), np.sin(turns)], 1) * rng.uniform(4, 20), axis=0
-        )
+        path = start + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * rng.uniform(4, 20), axis=0)
         colour = palette[rng.integers(len(palette))].tolist()
         thickness = int(rng.integers(1, 7))
         cv2.polylines(
@@ -194,7 +191,14 @@ def _letters(canvas: Image, palette: Plane, rng: np.random.Generator) -> None:
         colour = palette[rng.integers(len(palette))].tolist()
         font = int(rng.choice([0, 2, 3, 4, 6]))
         cv2.putText(
-            canvas, words, place, font, float(rng.uniform(0.6, 3)), colour, int(rng.integers(1, 6)), cv2.LINE_AA
+            canvas,
+            words,
+            place,
+            font,
+            float(rng.uniform(0.6, 3)),
+            colour,
+            int(rng.integers(1, 6)),
+            cv2.LINE_AA,
         )
 
 

@@ -137,11 +137,17 @@ class Trainer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", choices=sorted(PLANS))
     parser.add_argument("--minutes", type=float, default=50)
-    parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and the images drawn")
-    parser.add_argument("--start", type=Path, help="a checkpoint of the same shape whose weights to begin with")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("training-runs"), help="checkpoints and the images drawn"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="a checkpoint of the same shape whose weights to begin with"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all cores")
     options = parser.parse_args()
     if options.threads:
