@@ -105,7 +105,7 @@ def with_grain(rng: Rng, image: Image, sigma: float) -> Image:
     grain: Plane = rng.normal(0, 1, image.shape[:2]).astype(np.float32)
     if rng.random() < 0.6:
         grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 1.2))
-        grain /= grain.std()
+        grain = grain / grain.std()
     colour = rng.normal(0, 0.25, image.shape).astype(np.float32)
     grainy: Image = np.clip(image + sigma * (grain[..., None] + colour), 0, 255)
     return grainy
