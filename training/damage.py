@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from training.damage_scenes import Image, Rng, smooth_noise
 
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]
 """(height, width)."""
 
 _VISIBLY_OFF = 9.0
@@ -41,7 +42,7 @@ class Print:
 
     @property
     def side(self) -> int:
-        return self.image.shape[0]
+        return len(self.image)
 
     def put(self, cover: Plane, colour: Image) -> None:
         """Lay `colour`, (3,) or (height, width, 3), over the picture."""
@@ -94,17 +95,17 @@ def compressed(rng: Rng, image: Image) -> NDArray[np.uint8]:
     if rng.random() < 0.7:
         quality = int(rng.integers(35, 97))
         _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        decoded: NDArray[np.uint8] = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-        pixels = np.ascontiguousarray(decoded)
+        decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        pixels = np.ascontiguousarray(decoded[..., ::-1])
     return pixels
 
 
 def with_grain(rng: Rng, image: Image, sigma: float) -> Image:
     """Film grain: in the lightness mostly, and a little larger than a pixel at times."""
-    grain = rng.normal(0, 1, image.shape[:2]).astype(np.float32)
+    grain: Plane = rng.normal(0, 1, image.shape[:2]).astype(np.float32)
     if rng.random() < 0.6:
         grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 1.2))
-        grain /= grain.std()
+        grain = grain / grain.std()
     colour = rng.normal(0, 0.25, image.shape).astype(np.float32)
     grainy: Image = np.clip(image + sigma * (grain[..., None] + colour), 0, 255)
     return grainy
@@ -158,7 +159,7 @@ def _rough(rng: Rng, page: Print, colour: Image) -> Image:
 # --- Lines ------------------------------------------------------------------------------------------------
 
 
-def _through(rng: Rng, side: int) -> NDArray[np.float64]:
+def _through(rng: Rng, side: int) -> NDArray[Any]:
     """(2, 2): a line that crosses the picture, mostly from one border to another."""
     centre, turn = rng.uniform(0.05, 0.95, 2) * side, rng.uniform(0, np.pi)
     if rng.random() < 0.35:  # film runs one way, and so do its scratches
@@ -168,7 +169,7 @@ def _through(rng: Rng, side: int) -> NDArray[np.float64]:
     return np.array([centre - reach, centre + reach])
 
 
-def _path(rng: Rng, ends: NDArray[np.float64], *, bend: float, jagged: float) -> NDArray[np.float64]:
+def _path(rng: Rng, ends: NDArray[Any], *, bend: float, jagged: float) -> NDArray[Any]:
     """(points, 2) from end to end. `bend` and `jagged`: how far it leaves the straight line, in pixels."""
     length = float(np.hypot(*(ends[1] - ends[0])))
     count = max(6, int(length / 5))
@@ -178,22 +179,18 @@ def _path(rng: Rng, ends: NDArray[np.float64], *, bend: float, jagged: float) ->
     away = bend * np.sin(at * np.pi * rng.uniform(0.6, 2.2) + rng.uniform(0, 3))
     walk = np.cumsum(rng.normal(0, 1, count))
     away += jagged * (0.35 * (walk - np.linspace(walk[0], walk[-1], count)) + rng.normal(0, 0.3, count))
-    path: NDArray[np.float64] = ends[0] + at[:, None] * (ends[1] - ends[0]) + away[:, None] * across
+    path: NDArray[Any] = ends[0] + at[:, None] * (ends[1] - ends[0]) + away[:, None] * across
     return path
 
 
-def _varied(rng: Rng, count: int, spread: float) -> NDArray[np.float64]:
+def _varied(rng: Rng, count: int, spread: float) -> NDArray[Any]:
     """About 1, changing slowly from point to point."""
     knots = rng.normal(0, spread, max(3, count // 6))
-    values: NDArray[np.float64] = np.exp(
-        np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(knots)), knots)
-    )
+    values: NDArray[Any] = np.exp(np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(knots)), knots))
     return values
 
 
-def _drawn(
-    rng: Rng, side: int, path: NDArray[np.float64], width: float, *, spread: float, gaps: float
-) -> Plane:
+def _drawn(rng: Rng, side: int, path: NDArray[Any], width: float, *, spread: float, gaps: float) -> Plane:
     """Cover of a line of changing width; `gaps` is the share of it that is missing. Twice as fine, then averaged."""
     canvas = np.zeros((2 * side, 2 * side), np.uint8)
     widths = width * _varied(rng, len(path), spread)
@@ -245,7 +242,7 @@ def rubbing(rng: Rng, page: Print) -> None:
         )
 
 
-def crease(rng: Rng, page: Print, ends: NDArray[np.float64] | None = None) -> None:
+def crease(rng: Rng, page: Print, ends: NDArray[Any] | None = None) -> None:
     """A fold: its back cracked open to the white paper, light and shade at both sides."""
     if ends is None:
         ends = _through(rng, page.side)
@@ -262,7 +259,7 @@ def crease(rng: Rng, page: Print, ends: NDArray[np.float64] | None = None) -> No
     page.put(cover, _rough(rng, page, page.paper))
 
 
-def _shade_beside(rng: Rng, page: Print, path: NDArray[np.float64]) -> None:
+def _shade_beside(rng: Rng, page: Print, path: NDArray[Any]) -> None:
     line = _drawn(rng, page.side, path, 2, spread=0, gaps=0)
     sigma = rng.uniform(2, 9)
     band = cv2.GaussianBlur(line, (0, 0), sigma) * sigma

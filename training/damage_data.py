@@ -30,8 +30,8 @@ PHOTOS = (
     "retina",
     "text",
 )
-"""Of scikit-image, shipped in its wheel. Astronaut, chelsea and coffee are held out, and camera, coins and
-rocket are kept to choose thresholds by."""
+"""Of scikit-image, shipped in its wheel; so are the two views of a motorcycle. Astronaut, chelsea and coffee
+are held out; camera, coins and rocket are kept to choose thresholds by."""
 
 Pool = NDArray[np.uint8]
 """(scenes, side, side, 3)."""
@@ -53,6 +53,7 @@ def scene_pool(path: Path, count: int, seed: int) -> Pool:
 
 def _photos() -> list[NDArray[np.uint8]]:
     found = [np.asarray(getattr(data, name)(), np.uint8) for name in PHOTOS]
+    found += [np.asarray(view, np.uint8) for view in data.stereo_motorcycle()[:2]]
     return [photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=2) for photo in found]
 
 

@@ -9,15 +9,17 @@ seen through the scene's own lens, which damage to the print is not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Rng = np.random.Generator
-Image = NDArray[np.float32]
-"""(height, width, 3), 0 to 255."""
-Canvas = NDArray[np.uint8]
+Image = NDArray[Any]
+"""(height, width, 3), 0 to 255, as floats."""
+Canvas = NDArray[Any]
+"""The same as 8-bit integers."""
 
 _OVERSAMPLING = 2
 _FIXED_POINT_BITS = 4
@@ -131,7 +133,7 @@ def _shaded(rng: Rng, height: int, width: int, colour: Image) -> Image:
     return np.clip(surface, 0, 255).astype(np.float32)
 
 
-def _outline(rng: Rng, radius: float) -> NDArray[np.float64]:
+def _outline(rng: Rng, radius: float) -> NDArray[Any]:
     """(points, 2) around 0: ellipse, polygon, rectangle or blob."""
     kind = rng.random()
     if kind < 0.3:
@@ -151,7 +153,7 @@ def _outline(rng: Rng, radius: float) -> NDArray[np.float64]:
         points = np.stack([np.cos(angles) * wobble, np.sin(angles) * wobble], axis=1)
     turn = rng.uniform(0, 2 * np.pi)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    outline: NDArray[np.float64] = points @ rotation * radius
+    outline: NDArray[Any] = points @ rotation * radius
     return outline
 
 
@@ -178,18 +180,18 @@ def _leaf(rng: Rng, canvas: Canvas, radius: float, palette: Image) -> None:
 # --- What looks like damage and is none -------------------------------------------------------------------
 
 
-def _stroke(canvas: Canvas, points: NDArray[np.float64], colour: Image, thickness: float) -> None:
+def _stroke(canvas: Canvas, points: NDArray[Any], colour: Image, thickness: float) -> None:
     fixed = (points * 2**_FIXED_POINT_BITS).round().astype(np.int32)
     cv2.polylines(
         canvas, [fixed], False, colour.tolist(), max(1, round(thickness)), cv2.LINE_AA, _FIXED_POINT_BITS
     )
 
 
-def _curve(rng: Rng, start: Image, heading: float, length: float, bend: float) -> NDArray[np.float64]:
+def _curve(rng: Rng, start: Image, heading: float, length: float, bend: float) -> NDArray[Any]:
     count = 24
     turns = heading + bend * np.linspace(0, 1, count) + np.cumsum(rng.normal(0, 0.03, count))
     steps = np.stack([np.cos(turns), np.sin(turns)], axis=1) * length / count
-    path: NDArray[np.float64] = start + np.cumsum(steps, axis=0)
+    path: NDArray[Any] = start + np.cumsum(steps, axis=0)
     return path
 
 

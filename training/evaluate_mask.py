@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from relume.builtin.nets import Nets
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
 Mask = NDArray[np.bool_]
 Rng = np.random.Generator
 
@@ -48,21 +49,20 @@ def held_out() -> dict[str, Picture]:
     except ImportError:
         print("matplotlib is not installed: without grace_hopper")
         return photos
-    with cbook.get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
-        coded = np.frombuffer(file.read(), np.uint8)
-    photos["grace_hopper"] = np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+    file: Any = cbook.get_sample_data("grace_hopper.jpg", asfileobj=True)
+    with file:
+        decoded: Any = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
+    photos["grace_hopper"] = np.ascontiguousarray(decoded[..., ::-1])
     return photos
 
 
 def for_choosing() -> dict[str, Picture]:
     """Photos to choose thresholds by: not trained on either."""
-    left, right, _ = data.stereo_motorcycle()
     photos = {name: np.asarray(getattr(data, name)(), np.uint8) for name in ("camera", "coins", "rocket")}
-    photos |= {"motorcycle": np.asarray(left), "motorcycle right": np.asarray(right)[:, ::-1].copy()}
     return {name: np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for name, p in photos.items()}
 
 
-def look(photo: Picture, name: str) -> NDArray[np.float32]:
+def look(photo: Picture, name: str) -> NDArray[Any]:
     levels = photo.astype(np.float32)
     grey = levels @ np.array([0.299, 0.587, 0.114], np.float32)
     if name == "greyscale":
@@ -78,7 +78,7 @@ def look(photo: Picture, name: str) -> NDArray[np.float32]:
 # --- The other generator ----------------------------------------------------------------------------------
 
 
-def damage(rng: Rng, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def damage(rng: Rng, picture: NDArray[Any]) -> NDArray[Any]:
     """A picture with three to six lines, two creases at most, specks, and blots at times."""
     height, width = picture.shape[:2]
     paper = np.clip(np.percentile(picture, 99) + rng.uniform(-15, 20), 170, 252) * np.array([1, 0.99, 0.96])
@@ -99,20 +99,20 @@ def damage(rng: Rng, picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return result.astype(np.float32)
 
 
-def scan(rng: Rng, picture: NDArray[np.float32], grain: NDArray[np.float32]) -> Picture:
+def scan(rng: Rng, picture: NDArray[Any], grain: NDArray[Any]) -> Picture:
     seen = cv2.GaussianBlur(picture + grain, (0, 0), 0.45) + rng.normal(0, 1.2, picture.shape)
     pixels = np.clip(seen, 0, 255).round().astype(np.uint8)
     _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded: Any = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _over(
-    picture: NDArray[np.float32], cover: NDArray[np.float32], colour: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    return (picture + cover[..., None] * (colour - picture)).astype(np.float32)
+def _over(picture: NDArray[Any], cover: NDArray[Any], colour: NDArray[Any]) -> NDArray[Any]:
+    made: NDArray[Any] = (picture + cover[..., None] * (colour - picture)).astype(np.float32)
+    return made
 
 
-def _bezier(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
+def _bezier(rng: Rng, height: int, width: int) -> NDArray[Any]:
     scale = np.array([width, height])
     knots = rng.uniform(-0.1, 1.1, (4, 2)) * scale
     if rng.random() < 0.5:  # nearly straight
@@ -120,15 +120,16 @@ def _bezier(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
     if rng.random() < 0.4:  # short
         knots = knots[0] + (knots - knots[0]) * rng.uniform(0.1, 0.4)
     at = np.linspace(0, 1, 1500)[:, None]
-    return (
+    path: NDArray[Any] = (
         (1 - at) ** 3 * knots[0]
         + 3 * at * (1 - at) ** 2 * knots[1]
         + 3 * at**2 * (1 - at) * knots[2]
         + at**3 * knots[3]
     )
+    return path
 
 
-def _fractal(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
+def _fractal(rng: Rng, height: int, width: int) -> NDArray[Any]:
     """Midpoint displacement between two borders."""
     scale = np.array([width, height])
     ends = rng.uniform(0, 1, (2, 2))
@@ -138,18 +139,18 @@ def _fractal(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
         middle = (points[1:] + points[:-1]) / 2 + rng.normal(0, reach, (len(points) - 1, 2))
         points = np.insert(points, np.arange(1, len(points)), middle, axis=0)
         reach *= 0.5
-    return points
+    made: NDArray[Any] = points
+    return made
 
 
-def _walk(rng: Rng, height: int, width: int) -> NDArray[np.float64]:
+def _walk(rng: Rng, height: int, width: int) -> NDArray[Any]:
     turns = np.cumsum(rng.normal(0, 0.08, 400)) + rng.uniform(0, 6)
     steps = np.stack([np.cos(turns), np.sin(turns)], axis=1) * rng.uniform(0.2, 0.6)
-    return rng.uniform(0, 1, 2) * [width, height] + np.cumsum(steps, axis=0)
+    path: NDArray[Any] = rng.uniform(0, 1, 2) * [width, height] + np.cumsum(steps, axis=0)
+    return path
 
 
-def _stamped(
-    rng: Rng, height: int, width: int, path: NDArray[np.float64], radius: float
-) -> NDArray[np.float32]:
+def _stamped(rng: Rng, height: int, width: int, path: NDArray[Any], radius: float) -> NDArray[Any]:
     """Discs along a path; the radius swings, and here and there the stroke lifts off."""
     canvas = np.zeros((height * _FINER, width * _FINER), np.uint8)
     at = np.linspace(0, 1, len(path))
@@ -162,7 +163,7 @@ def _stamped(
     return _averaged(canvas, height, width)
 
 
-def _specks(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
+def _specks(rng: Rng, height: int, width: int) -> NDArray[Any]:
     canvas = np.zeros((height * _FINER, width * _FINER), np.uint8)
     for _ in range(rng.integers(5, 60)):
         corners = (
@@ -172,7 +173,7 @@ def _specks(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
     return _averaged(canvas, height, width)
 
 
-def _blots(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
+def _blots(rng: Rng, height: int, width: int) -> NDArray[Any]:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     total = np.zeros((height, width), np.float32)
     for _ in range(rng.integers(1, 4)):
@@ -181,10 +182,11 @@ def _blots(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
             size = rng.uniform(2, 7)
             place = middle + rng.normal(0, 5, 2)
             total += np.exp(-((rows - place[0]) ** 2 + (columns - place[1]) ** 2) / (2 * size**2))
-    return np.clip((total - 0.6) * 3, 0, 0.9)
+    cover: NDArray[Any] = np.clip((total - 0.6) * 3, 0, 0.9)
+    return cover
 
 
-def _averaged(canvas: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
+def _averaged(canvas: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 

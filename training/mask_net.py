@@ -43,11 +43,15 @@ class MaskNet(nn.Module):
         )
         self.head = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
         self.unfold = nn.PixelShuffle(2)
-        nn.init.zeros_(self.head.weight)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):  # torch's own start lets deep features die out
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+                nn.init.zeros_(part.bias)
+        nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, -4.0)  # most of a photo is no damage
 
     def forward(self, image: Tensor) -> Tensor:
-        features = self.fold(image - 0.5)
+        features = self.fold(4 * image - 2)
         skips: list[Tensor] = []
         for depth, block in enumerate(self.down):
             features = block(features if depth == 0 else self.shrink(features))

@@ -75,7 +75,7 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
     both = (probability * truth).flatten(1).sum(dim=1)
     sizes = (probability + truth).flatten(1).sum(dim=1)
     dice = 1 - (2 * both + 1) / (sizes + 1)
-    return torch.where(is_clean, 3 * each + 0.15 * worst, each + 0.5 * dice).mean()
+    return torch.where(is_clean, 4 * each + 0.3 * worst, 2 * each + 0.5 * dice).mean()
 
 
 def train(minutes: float, *, batch: int, side: int, scenes: int, rate: float, checkpoint: Path) -> Run:
