@@ -298,7 +298,7 @@ def main() -> None:
     parser.add_argument(
         "--cases", type=int, default=80_000, help="faded images; a thousand take about a second"
     )
-    parser.add_argument("--epochs", type=int, default=30, help="about 4 seconds each")
+    parser.add_argument("--epochs", type=int, default=25, help="about 4 seconds each")
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and images")
     parser.add_argument(
         "--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos"
