@@ -14,9 +14,10 @@ from torch import Tensor, nn
 class Conditional(nn.Module):
     """(N, 3, H, W) in [0, 1] and controls (N, 2) to (N, 3, scale * H, scale * W)."""
 
-    def __init__(self, width: int, depth: int, scale: int) -> None:
+    def __init__(self, width: int, depth: int, scale: int, telling: float = 1.0) -> None:
+        """`telling` times the controls: with more, what is told weighs more from the beginning."""
         super().__init__()
-        self.scale = scale
+        self.scale, self.telling = scale, telling
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
         self.told = nn.Linear(2, width * (depth + 1))
@@ -37,15 +38,17 @@ class Conditional(nn.Module):
             self.base.weight.data.copy_(bicubic_kernels(self.scale))
 
     def forward(self, image: Tensor, controls: Tensor) -> Tensor:
-        told = self.told(controls)[:, :, None, None].chunk(len(self.body) + 1, dim=1)
+        told = self.told(controls * self.telling)[:, :, None, None].chunk(len(self.body) + 1, dim=1)
         x = F.relu(self.head(image) + told[0])
         for layer, bias in zip(self.body, told[1:], strict=True):
             x = F.relu(layer(x) + x + bias)
-        change = self.tail(x)
+        change = self.tail(x).float()  # The sum in full precision: a step of bfloat16 is half a level.
         if self.base is None:
             return image + change
         count, channels, height, width = image.shape
-        plain = self.base(F.pad(image, (2, 2, 2, 2), "replicate").reshape(-1, 1, height + 4, width + 4))
+        padded = F.pad(image, (2, 2, 2, 2), "replicate").reshape(-1, 1, height + 4, width + 4)
+        with torch.autocast(image.device.type, enabled=False):
+            plain = self.base(padded)
         plain = plain[:, :, 2:-2, 2:-2].reshape(count, channels * self.scale**2, height, width)
         return F.pixel_shuffle(plain + change, self.scale)
 
@@ -56,7 +59,7 @@ class Conditional(nn.Module):
 
     def folded(self) -> Conditional:
         """The same function with the identities inside the convolutions: `forward` without `+ x`."""
-        twin = Folded(self.head.out_channels, len(self.body), self.scale)
+        twin = Folded(self.head.out_channels, len(self.body), self.scale, self.telling)
         twin.load_state_dict(self.state_dict())
         with torch.no_grad():
             for layer in twin.body:
@@ -69,7 +72,7 @@ class Folded(Conditional):
     """A trained network as it is exported."""
 
     def forward(self, image: Tensor, controls: Tensor) -> Tensor:
-        told = self.told(controls)[:, :, None, None].chunk(len(self.body) + 1, dim=1)
+        told = self.told(controls * self.telling)[:, :, None, None].chunk(len(self.body) + 1, dim=1)
         x = F.relu(self.head(image) + told[0])
         for layer, bias in zip(self.body, told[1:], strict=True):
             x = F.relu(layer(x) + bias)

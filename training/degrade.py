@@ -39,10 +39,12 @@ def draw_harm(
     """`clean`: the share of photos without any. Noise is |N(0, `noise`)|, at most `most_noise`."""
     if rng.random() < clean:
         return Harm()
+    noise_there, compressed = rng.random() < 0.8, rng.random() < 0.75
     return Harm(
-        blur=float(rng.uniform(0.3, 1.4)) if rng.random() < 0.5 else 0.0,
-        noise=float(min(abs(rng.normal(0, noise)), most_noise)) if rng.random() < 0.8 else 0.0,
-        quality=int(rng.integers(worst_quality, 96)) if rng.random() < 0.75 else 100,
+        blur=float(rng.uniform(0.3, 1.4)) if rng.random() < 0.5 and (noise_there or compressed) else 0.0,
+        # Never so little that it passes for none: what a network is told must tell the two apart.
+        noise=float(np.clip(abs(rng.normal(0, noise)), 1, most_noise)) if noise_there else 0.0,
+        quality=int(rng.integers(worst_quality, 94)) if compressed else 100,
         is_grain=rng.random() < 0.3,
         subsampled=rng.random() < 0.7,
     )
@@ -84,15 +86,36 @@ def halved(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(Pil.fromarray(image).resize((width // 2, height // 2), chosen))
 
 
+def softened(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """As soft as lenses leave photos, for half of them: drawn edges are sharper than any photo's."""
+    return blurred(image, float(rng.uniform(0.3, 1.0))) if rng.random() < 0.5 else image
+
+
+def grainy(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Fine texture that is part of the truth: real photos are never as smooth as drawn shapes.
+
+    Without it a network takes the grain of a clean photo for noise, and smooths fur, foliage and coffee.
+    """
+    if rng.random() > 0.65:
+        return image
+    shape = image.shape if rng.random() < 0.5 else (*image.shape[:2], 1)
+    grain = rng.standard_normal(shape, np.float32)
+    soft = float(rng.uniform(0, 1.0))
+    if soft > 0.25:
+        grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), soft), np.float32).reshape(shape)
+    strength = float(np.exp(rng.uniform(np.log(0.5), np.log(7))))
+    return np.clip(np.rint(image + grain * np.float32(strength / grain.std())), 0, 255).astype(np.uint8)
+
+
 def aged(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Colours as they are for most; some greyscale, some toned, some pale. Part of the truth, not of the harm."""
     kind = rng.random()
-    if kind > 0.3:
+    if kind > 0.24:
         return image
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
-    if kind < 0.15:
+    if kind < 0.12:
         toned = np.repeat(grey, 3, axis=2)
-    elif kind < 0.24:
+    elif kind < 0.19:
         toned = grey * (1 + (_SEPIA - 1) * np.float32(rng.uniform(0.2, 1.2)))
     else:
         toned = image * np.float32(rng.uniform(0.4, 0.8)) + np.float32(rng.uniform(10, 70))

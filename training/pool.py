@@ -8,16 +8,31 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import skimage
 import torch
 from numpy.typing import NDArray
+from PIL import Image as Pil
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from training.degrade import Harm, aged, blurred, draw_harm, halved, spoil
+from training.degrade import Harm, aged, blurred, draw_harm, grainy, halved, softened, spoil
 from training.leaves import Painter
 
 SIDE = 512
 FIRST_SEED = 1_000
+PHOTOS = (
+    *("rocket.jpg", "motorcycle_left.png", "motorcycle_right.png", "hubble_deep_field.jpg"),
+    *("grass.png", "gravel.png", "brick.png", "ihc.png"),
+)
+"""Of the photos that scikit-image ships: no quality is ever measured on these."""
+_SHARE_OF_PHOTOS = 0.3
+
+
+@cache
+def photos() -> tuple[NDArray[np.uint8], ...]:
+    """(height, width, 3) each: they come with scikit-image, in the public domain or under CC0."""
+    folder = Path(skimage.__file__).parent / "data"
+    return tuple(np.asarray(Pil.open(folder / name).convert("RGB")) for name in PHOTOS)
 
 
 @cache
@@ -62,15 +77,21 @@ class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             )
             yield harmed, truth, torch.tensor([pair[2].controls for pair in made])
 
+    def _picture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        if self.scale > 1 and rng.random() < _SHARE_OF_PHOTOS:
+            return photos()[rng.integers(len(PHOTOS))]
+        return self.pool[rng.integers(len(self.pool))]
+
     def _pair(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Harm]:
         outer = (self.patch + 24) * self.scale
-        truth = aged(_turned(_cut(self.pool[rng.integers(len(self.pool))], outer, rng), rng), rng)
+        truth = aged(_turned(_cut(self._picture(rng), outer, rng), rng), rng)
         if self.scale == 1:
             harm = draw_harm(rng, clean=0.12, noise=9, most_noise=25, worst_quality=20)
             truth = blurred(truth, harm.blur)  # Softness is not what this network is to undo.
             harmed = spoil(truth, harm, rng)
         else:
             harm = draw_harm(rng, clean=0.4, noise=6, most_noise=13)
+            truth = grainy(softened(truth, rng), rng)
             harmed = spoil(halved(blurred(truth, harm.blur), rng), harm, rng)
         # Cut again, so that blocks of JPEG lie anywhere and nothing is seen of the border.
         top, left = rng.integers(8, 17, 2)
@@ -81,7 +102,7 @@ class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def _cut(image: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    top, left = rng.integers(0, SIDE - side + 1, 2)
+    top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[:2])
     return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 

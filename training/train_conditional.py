@@ -33,11 +33,15 @@ class Plan:
     patch: int
     batch: int
     rate: float
+    telling: float = 1.0
+
+    def net(self) -> Conditional:
+        return Conditional(self.width, self.depth, self.scale, self.telling)
 
 
 PLANS = {
-    "upscale2": Plan(48, 12, 2, 48, 16, 1.2e-3),
-    "upscale2-fast": Plan(32, 6, 2, 48, 16, 2e-3),
+    "upscale2": Plan(48, 12, 2, 48, 16, 8e-4, telling=6),
+    "upscale2-fast": Plan(32, 6, 2, 48, 16, 2e-3, telling=6),
     "clean": Plan(48, 8, 1, 64, 10, 1.5e-3),
     "clean-fast": Plan(32, 6, 1, 64, 10, 2e-3),
 }
@@ -46,20 +50,24 @@ PLANS = {
 class Trainer:
     """One network, its average, and what is needed to go on after a stop."""
 
-    def __init__(self, name: str, folder: Path, minutes: float) -> None:
+    def __init__(self, name: str, folder: Path, minutes: float, start: Path | None = None) -> None:
         torch.manual_seed(1)
         self.name, self.plan, self.seconds = name, PLANS[name], minutes * 60
         self.path = folder / f"{name}.pt"
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         plan = self.plan
-        self.net = Conditional(plan.width, plan.depth, plan.scale).to(self.device)
+        self.net = plan.net().to(self.device)
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Conditional(plan.width, plan.depth, plan.scale).to(self.device)
+        self.average = plan.net().to(self.device)
         self.average.load_state_dict(self.net.state_dict())
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=plan.rate, betas=(0.9, 0.99))
         self.step, self.spent = 0, 0.0
         if self.path.exists():
             self._resume()
+        elif start is not None:
+            weights = torch.load(start, map_location=self.device, weights_only=True)["average"]
+            self.net.load_state_dict(weights)
+            self.average.load_state_dict(weights)
 
     def run(self, pool_folder: Path) -> None:
         plan = self.plan
@@ -133,12 +141,13 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(PLANS))
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and the images drawn")
+    parser.add_argument("--start", type=Path, help="a checkpoint of the same shape whose weights to begin with")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all cores")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    Trainer(options.name, options.folder, options.minutes).run(options.folder)
+    Trainer(options.name, options.folder, options.minutes, options.start).run(options.folder)
 
 
 if __name__ == "__main__":

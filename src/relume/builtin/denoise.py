@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.builtin.degradation import LEAST_CONFIDENCE, LEAST_SIGMA, LEAST_STEP
+from relume.builtin.degradation import LEAST_CONFIDENCE, LEAST_SIGMA, LEAST_STEP, Degradation
 from relume.builtin.inference import through
 from relume.builtin.levels import Levels, from_levels, to_levels
 from relume.builtin.measure import Damage
@@ -40,7 +40,13 @@ def denoise(
     net = nets.pick(NET, photo.width * photo.height / 1e6)
     if net is None:
         return _by_shrinkage(photo, damage, context, nets.excuse(NET))
-    found = damage.degradation
+    return denoise_by_net(photo, damage.degradation, net, context)
+
+
+def denoise_by_net(
+    photo: Photo, found: Degradation, net: Net, context: RunContext
+) -> tuple[Photo, StepReport]:
+    """The same, of what is sure to be there. Raises JobCancelled."""
     figures = f"noise {found.sigma:.1f} of 255, JPEG quality {found.quality:.0f}"
     if not (found.is_noisy or found.is_compressed):
         return photo, StepReport(NAME, False, _too_little(figures), found.confidence)

@@ -34,7 +34,7 @@ def measure(photo: Photo, nets: Nets = NO_NETS) -> Damage:
     """
     noise, blocks = measure_noise(photo), measure_blocks(photo)
     tone = measure_tone(photo)
-    scratches = find_scratches(photo, tone, noise)
+    scratches = find_scratches(photo, tone, noise, nets)
     if scratches.mask.any():
         # White scratches would pass for the photo's own white.
         tone = measure_tone(photo, ignored=scratches.mask)

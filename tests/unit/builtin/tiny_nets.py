@@ -73,6 +73,24 @@ def estimator(sigma: float, quality: float) -> onnx.ModelProto:
     return _model(nodes, constants, {"features": ["photos", _FEATURES]})
 
 
+def finder() -> onnx.ModelProto:
+    """Takes what is nearly white for damage: the probability rises from 0 at level 204 to 1 at 255."""
+    weights = np.full((1, 3, 1, 1), 5 / 3, np.float32)
+    return _model(
+        [
+            helper.make_node("Conv", ["image", "weights", "bias"], ["white"]),
+            helper.make_node("Clip", ["white", "least", "most"], ["result"]),
+        ],
+        {
+            "weights": weights,
+            "bias": np.array([-4], np.float32),
+            "least": np.array(0, np.float32),
+            "most": np.array(1, np.float32),
+        },
+        {"image": [1, 3, "height", "width"]},
+    )
+
+
 def write(folder: Path, **models: onnx.ModelProto) -> NetTable:
     """The models as files with their table; `_` in a name stands for `-`."""
     cards = []
