@@ -33,6 +33,8 @@ _SCENES = 4000
 _PHOTO_SHARE = 0.7
 _COLLAGES = 0.5
 _HARM_WEIGHT = 2.0
+_SATURATION = 0.22
+_HUE_RADIANS = 0.2
 _CHUNK = 4000
 _BATCH = 40
 _PIXELS = 96
@@ -86,11 +88,22 @@ def draw(made: _Bank, count: int, generator: torch.Generator) -> Tensor:
         images = images.flip(3)
     gamma = torch.exp(torch.randn(one, generator=generator) * 0.1)
     images = images.clamp_min(1e-4) ** gamma
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * torch.exp(torch.randn(one, generator=generator) * 0.12)
+    images = _recoloured(images, generator)
     warmth = torch.randn(one, generator=generator) * 0.02
     images = images * torch.cat([1 + warmth, torch.ones(one), 1 - warmth], dim=1)
     return _framed(_collages(images.clamp(0, 1), generator), generator)
+
+
+def _recoloured(images: Tensor, generator: torch.Generator) -> Tensor:
+    """More or less saturated, hues turned a little: few photos stand for many, and no colour is certain."""
+    count = len(images)
+    grey = images.mean(dim=1, keepdim=True)
+    colours = (images - grey) * torch.exp(torch.randn((count, 1, 1, 1), generator=generator) * _SATURATION)
+    angle = torch.randn((count, 1), generator=generator) * _HUE_RADIANS
+    # A turn about the grey axis, after Rodrigues; what it turns has no part along that axis.
+    aside = (colours.roll(-1, dims=1) - colours.roll(1, dims=1)) / 3**0.5
+    turned = colours * angle.cos()[..., None, None] + aside * angle.sin()[..., None, None]
+    return grey + turned
 
 
 def _collages(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -283,9 +296,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--cases", type=int, default=60_000, help="faded images; a thousand take about a second"
+        "--cases", type=int, default=80_000, help="faded images; a thousand take about a second"
     )
-    parser.add_argument("--epochs", type=int, default=30, help="about 4 seconds each")
+    parser.add_argument("--epochs", type=int, default=25, help="about 4 seconds each")
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoints and images")
     parser.add_argument(
         "--opencv-source", type=Path, help="unpacked source distribution of OpenCV, for its photos"

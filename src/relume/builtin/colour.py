@@ -36,7 +36,8 @@ _CHROMA_GAIN = 1.1
 _LARGEST_GAIN = 2.5
 _TARGET_BLACK, _TARGET_WHITE = 4.0, 232.0
 _LEAST_AMOUNT = 0.05
-_UNSURE, _SURE = 0.4, 0.8
+_UNSURE, _SURE = 0.85, 0.95  # of untouched held-out photos, two of six come near 0.8
+_TRUST = 0.8  # of the way the curves would go; all of it made more photos worse, and the mean no better
 _LEAST_EFFECT = 2.5  # levels in the mean; less is not worth a change
 
 
@@ -84,7 +85,7 @@ def balance(
 def _by_curves(photo: Photo, curves: Curves, tone: Tone) -> _Mending:
     sure = float(np.clip((curves.sure - _UNSURE) / (_SURE - _UNSURE), 0, 1))
     table = curves.table(photo.pixels.dtype)
-    amount = sure * tone.confidence if curves.effect >= _LEAST_EFFECT else 0.0
+    amount = _TRUST * sure * tone.confidence if curves.effect >= _LEAST_EFFECT else 0.0
     return _Mending(amount, lambda tile: curves.apply(tile, table))
 
 
