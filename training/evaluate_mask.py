@@ -24,6 +24,7 @@ from relume.builtin.measure import measure
 from relume.builtin.nets import Nets
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
+from training import photos
 
 Picture = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -36,30 +37,13 @@ _FINER = 3
 
 def held_out() -> dict[str, Picture]:
     """The photos that no training and no choice saw."""
-    photos = {
-        name: np.asarray(getattr(data, name)(), np.uint8) for name in ("astronaut", "chelsea", "coffee")
-    }
-    from sklearn.datasets import load_sample_images
-
-    images = load_sample_images()
-    for path, image in zip(images.filenames, images.images, strict=True):
-        photos[Path(path).stem] = np.asarray(image, np.uint8)
-    try:
-        from matplotlib import cbook
-    except ImportError:
-        print("matplotlib is not installed: without grace_hopper")
-        return photos
-    file: Any = cbook.get_sample_data("grace_hopper.jpg", asfileobj=True)
-    with file:
-        decoded: Any = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
-    photos["grace_hopper"] = np.ascontiguousarray(decoded[..., ::-1])
-    return photos
+    return photos.held_out()
 
 
 def for_choosing() -> dict[str, Picture]:
     """Photos to choose thresholds by: not trained on either."""
-    photos = {name: np.asarray(getattr(data, name)(), np.uint8) for name in ("camera", "coins", "rocket")}
-    return {name: np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for name, p in photos.items()}
+    chosen = {name: np.asarray(getattr(data, name)(), np.uint8) for name in ("camera", "coins", "rocket")}
+    return {name: np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for name, p in chosen.items()}
 
 
 def look(photo: Picture, name: str) -> NDArray[Any]:
