@@ -30,7 +30,8 @@ INPUTS = 472
 
 _POOL = 1200
 _CHUNK = 250
-_CLEAN = 0.35
+_CLEAN = 0.45
+_ONLY_SOFT = 0.2
 _RESIZED_AFTER = 0.12
 _PHOTO_SHARE = 0.3
 _FIRST_SEED = 50_000
@@ -59,6 +60,8 @@ class Estimator(nn.Module):
 def degraded(image: Image, rng: np.random.Generator) -> tuple[Image, Harm]:
     """As photos come: soft, noisy, compressed, and some of them resized afterwards."""
     harm = draw_harm(rng, clean=_CLEAN, noise=6, most_noise=25, worst_quality=20)
+    if harm == Harm() and rng.random() < _ONLY_SOFT:
+        harm = Harm(blur=float(rng.uniform(0.3, 1.4)))
     spoilt = spoil(blurred(image, harm.blur), harm, rng)
     if harm != Harm() and rng.random() < _RESIZED_AFTER:
         scale = float(np.exp(rng.uniform(np.log(0.55), np.log(1.6))))
