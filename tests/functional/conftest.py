@@ -12,13 +12,14 @@ from tests.functional.server import Server
 __all__ = ["browser", "console", "page"]
 
 
-@pytest.fixture(scope="module")
+# One for the whole run: it takes seconds to start, and nobody who uses it stops or fills it.
+@pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("service")) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def live_server_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("service-with-key"), API_KEY="sesame") as server:
         yield server

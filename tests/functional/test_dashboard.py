@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
 import pytest
 from PIL import Image
 from playwright._impl._api_structures import RequestSizes
-from playwright.sync_api import FilePayload, Page, Response, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Response, Route, expect
 
 from tests.functional.axe import assert_accessible
+from tests.functional.browser_fixtures import Console, opened_page
 from tests.functional.dashboard_page import (
     TIMES,
     Server,
@@ -28,20 +31,18 @@ FIRST_LOAD_BYTES = 100_000
 """As transferred, with headers."""
 UNPACKED_BYTES = 250_000
 TARGET_PIXELS = 44
-
-
-class Console(Protocol):
-    def expect(self, failed_request: str) -> None: ...
+LONG_NAME = "a-very-long-name-of-a-scanned-photo-from-the-summer-of-1963.png"
 
 
 class KeyedServer(Server, Protocol):
     key: str
 
 
-def image_of(path: Path) -> Image.Image:
-    image = Image.open(path)
-    image.load()
-    return image
+def described(path: Path) -> tuple[str | None, tuple[int, int]]:
+    """Format and size of an image that can be read to its end."""
+    with Image.open(path) as image:
+        image.load()
+        return image.format, image.size
 
 
 def test_the_first_load_is_small_local_and_guarded(page: Page, live_server: Server) -> None:
@@ -70,40 +71,41 @@ def sum_of(sizes: RequestSizes) -> int:
     return sizes["responseBodySize"] + sizes["responseHeadersSize"]
 
 
+@pytest.fixture(scope="module")
+def gallery(browser: Browser, live_server: Server) -> Iterator[Page]:
+    """Two finished photos, one with a long name."""
+    with opened_page(browser, Console()) as page:
+        restored(page, live_server, photo("one.jpg"), photo(LONG_NAME))
+        yield page
+
+
+@pytest.fixture
+def album(gallery: Page) -> Iterator[Page]:
+    """The gallery for a test that looks and changes nothing of it."""
+    yield gallery
+    gallery.get_by_role("button", name="English").click()
+    gallery.emulate_media(color_scheme="null", reduced_motion="null")
+    gallery.set_viewport_size({"width": 1280, "height": 850})
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_start_is_accessible(page: Page, live_server: Server, theme: Literal["light", "dark"]) -> None:
-    restored(page, live_server, photo())
-    assert_accessible(page, theme=theme)
+def test_start_is_accessible(album: Page, theme: Literal["light", "dark"]) -> None:
+    assert_accessible(album, theme=theme)
 
 
-def test_photos_are_restored_and_downloaded(page: Page, live_server: Server, tmp_path: Path) -> None:
-    first, second = restored(page, live_server, photo("one.jpg"), photo("two.png"))
+def test_results_are_downloaded_one_by_one_and_together(album: Page) -> None:
+    expect(album.locator("#gallery")).to_contain_text("All 2 photos are finished")
+    for name, kind in (("one.jpg", "JPEG"), (LONG_NAME, "PNG")):
+        with album.expect_download() as download:
+            card(album, name).get_by_role("link", name="Download").click()
+        stem, _, extension = name.rpartition(".")
+        assert download.value.suggested_filename == f"{stem}-restored.{extension}"
+        assert described(download.value.path()) == (kind, (96, 120))
 
-    expect(page.locator("#gallery")).to_contain_text("All 2 photos are finished")
-    for one, name, kind in ((first, "one-restored.jpg", "JPEG"), (second, "two-restored.png", "PNG")):
-        with page.expect_download() as download:
-            one.get_by_role("link", name="Download").click()
-        assert download.value.suggested_filename == name
-        download.value.save_as(tmp_path / name)
-        result = image_of(tmp_path / name)
-        assert (result.format, result.size) == (kind, (96, 120))
-
-
-def test_the_chosen_size_and_strength_are_sent(page: Page, live_server: Server, tmp_path: Path) -> None:
-    open_dashboard(page, live_server)
-    page.get_by_text("Options", exact=True).click()
-    page.get_by_label("Strength").press("End")
-    expect(page.locator("#options")).to_contain_text("Full, 100%")
-    page.get_by_role("radio", name=f"{TIMES}2").check()
-    add(page, photo("small.jpg"))
-    enlarged = card(page, "small.jpg")
-    expect_state(enlarged, "done")
-    expect(enlarged).to_contain_text(f"Strength 100%, {TIMES}2")
-
-    with page.expect_download() as download:
-        enlarged.get_by_role("link", name="Download").click()
-    download.value.save_as(tmp_path / "result")
-    assert image_of(tmp_path / "result").size == (192, 240)
+    with album.expect_download() as download:
+        album.get_by_role("button", name="Download all").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert {"one.jpg", LONG_NAME} < set(archive.namelist())
 
 
 def test_a_photo_can_be_restored_again_with_other_settings(page: Page, live_server: Server) -> None:
@@ -111,14 +113,21 @@ def test_a_photo_can_be_restored_again_with_other_settings(page: Page, live_serv
     again = first.get_by_role("button", name="Again with new settings")
     expect(again).to_be_hidden()
     page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Strength").press("End")
+    expect(page.locator("#options")).to_contain_text("Full, 100%")
     page.get_by_role("radio", name=f"{TIMES}2").check()
     again.click()
     expect(page.locator(".card")).to_have_count(2)
-    expect_state(page.locator(".card").last, "done")
+    second = page.locator(".card").last
+    expect_state(second, "done")
+    expect(second).to_contain_text(f"Strength 100%, {TIMES}2")
+    with page.expect_download() as download:
+        second.get_by_role("link", name="Download").click()
+    assert described(download.value.path()) == ("JPEG", (192, 240))
 
 
-def test_the_slider_follows_keyboard_and_mouse(page: Page, live_server: Server) -> None:
-    (done,) = restored(page, live_server, photo())
+def test_the_slider_follows_keyboard_and_mouse(album: Page) -> None:
+    done = card(album, "one.jpg")
     slider = done.get_by_role("slider")
     expect(slider).to_have_attribute("aria-valuenow", "50")
 
@@ -134,25 +143,24 @@ def test_the_slider_follows_keyboard_and_mouse(page: Page, live_server: Server) 
     box = done.locator(".compare").bounding_box()
     assert box
     middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * 0.10, middle)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
-    page.mouse.up()
+    album.mouse.move(box["x"] + box["width"] * 0.10, middle)
+    album.mouse.down()
+    album.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
+    album.mouse.up()
     expect(slider).to_have_attribute("aria-valuenow", re.compile("7[456]"))
 
 
-def test_the_language_is_switched_and_remembered(page: Page, live_server: Server) -> None:
-    restored(page, live_server, photo())
-    page.get_by_role("button", name="Tiếng Việt").click()
-    expect(page.locator(".card")).to_contain_text("Đã phục hồi")
-    expect(page.locator("html")).to_have_attribute("lang", "vi")
-    expect(page).to_have_title("Relume: phục hồi ảnh cũ")
+def test_the_language_is_switched_and_remembered(album: Page) -> None:
+    album.get_by_role("button", name="Tiếng Việt").click()
+    expect(album.locator(".card").first).to_contain_text("Đã phục hồi")
+    expect(album.locator("html")).to_have_attribute("lang", "vi")
+    expect(album).to_have_title("Relume: phục hồi ảnh cũ")
 
-    page.reload()
-    expect(page.get_by_role("heading", name="Ảnh của bạn")).to_be_visible()
-    expect_ready(page)
-    page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("heading", name="Your photos")).to_be_visible()
+    album.reload()
+    expect(album.get_by_role("heading", name="Ảnh của bạn")).to_be_visible()
+    expect_ready(album)
+    album.get_by_role("button", name="English").click()
+    expect(album.get_by_role("heading", name="Your photos")).to_be_visible()
 
 
 def test_a_file_that_is_no_photo_says_so_and_the_others_go_on(
@@ -184,13 +192,8 @@ def test_a_large_file_is_doubted_at_once_but_the_server_decides(
     page: Page, live_server: Server, console: Console
 ) -> None:
     console.expect("413")
-    large: FilePayload = {
-        "name": "large.jpg",
-        "mimeType": "image/jpeg",
-        "buffer": photo()["buffer"] + bytes(16 * 1024 * 1024),
-    }
     open_dashboard(page, live_server)
-    add(page, large)
+    hand_over(page, "drop", "large.jpg", padding=16 * 1024 * 1024)
     doubted = card(page, "large.jpg")
     expect(doubted).to_contain_text("This file has 17 MB.")
     expect_state(doubted, "refused")
@@ -198,46 +201,34 @@ def test_a_large_file_is_doubted_at_once_but_the_server_decides(
     expect_state(doubted, "failed")
 
 
+def hand_over(page: Page, event: Literal["drop", "paste"], name: str, padding: int = 0) -> None:
+    """A photo that no file dialog brings, `padding` bytes longer than it should be."""
+    page.evaluate(
+        """([event, name, bytes, padding]) => {
+          const transfer = new DataTransfer();
+          const parts = [new Uint8Array(bytes), new Uint8Array(padding)];
+          transfer.items.add(new File(parts, name, { type: 'image/jpeg' }));
+          const shape = { bubbles: true, cancelable: true };
+          document.body.dispatchEvent(event === 'drop'
+            ? new DragEvent('drop', { ...shape, dataTransfer: transfer })
+            : new ClipboardEvent('paste', { ...shape, clipboardData: transfer }));
+        }""",
+        [event, name, list(photo()["buffer"]), padding],
+    )
+
+
 def test_photos_can_be_dropped_and_pasted(page: Page, live_server: Server) -> None:
     open_dashboard(page, live_server)
-    for event, name in (("drop", "dropped.jpg"), ("paste", "pasted.jpg")):
-        page.evaluate(
-            """([event, name, bytes]) => {
-              const transfer = new DataTransfer();
-              transfer.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/jpeg' }));
-              const shape = { bubbles: true, cancelable: true };
-              document.body.dispatchEvent(event === 'drop'
-                ? new DragEvent('drop', { ...shape, dataTransfer: transfer })
-                : new ClipboardEvent('paste', { ...shape, clipboardData: transfer }));
-            }""",
-            [event, name, list(photo()["buffer"])],
-        )
+    hand_over(page, "drop", "dropped.jpg")
+    hand_over(page, "paste", "pasted.jpg")
+    for name in ("dropped.jpg", "pasted.jpg"):
         expect_state(card(page, name), "done")
 
 
-def test_the_key_is_asked_for_once(page: Page, live_server_with_key: KeyedServer, console: Console) -> None:
-    console.expect("401|403")
-    page.goto(f"{live_server_with_key.url}/dashboard/")
-    question = page.get_by_role("dialog", name="This Relume needs a key")
-    question.get_by_label("API key").fill("not the key")
-    page.keyboard.press("Enter")
-    expect(question).to_contain_text("That key was not accepted.")
-    question.get_by_label("API key").fill(live_server_with_key.key)
-    question.get_by_role("button", name="Continue").click()
-    expect(question).to_be_hidden()
-
-    add(page, photo())
-    expect_state(card(page, "astronaut.jpg"), "done")
-    page.reload()
-    expect_state(card(page, "astronaut.jpg"), "done")
-    page.wait_for_load_state("networkidle")
-    expect(question).to_be_hidden()
-
-
-def test_without_a_key_the_card_says_so_and_asks_again(
+def test_the_key_is_asked_for_until_it_is_right_and_then_kept(
     page: Page, live_server_with_key: KeyedServer, console: Console
 ) -> None:
-    console.expect("401")
+    console.expect("401|403")
     page.goto(f"{live_server_with_key.url}/dashboard/")
     question = page.get_by_role("dialog", name="This Relume needs a key")
     question.get_by_role("button", name="Not now").click()
@@ -247,9 +238,17 @@ def test_without_a_key_the_card_says_so_and_asks_again(
     expect_state(waiting, "failed")
 
     waiting.get_by_role("button", name="Try again").click()
-    question.get_by_label("API key").fill(live_server_with_key.key)
+    question.get_by_label("API key").fill("not the key")
     page.keyboard.press("Enter")
+    expect(question).to_contain_text("That key was not accepted.")
+    question.get_by_label("API key").fill(live_server_with_key.key)
+    question.get_by_role("button", name="Continue").click()
+    expect(question).to_be_hidden()
     expect_state(waiting, "done")
+    page.reload()
+    expect_state(waiting, "done")
+    page.wait_for_load_state("networkidle")
+    expect(question).to_be_hidden()
 
 
 def still_running(route: Route) -> None:
@@ -262,49 +261,35 @@ def still_running(route: Route) -> None:
         route.fulfill(json={**said, "result_url": None, "error": None})
 
 
-def test_a_reload_finds_the_job_again(page: Page, live_server: Server) -> None:
-    original = photo()["buffer"]
-    page.route("**/original?size=640", lambda route: route.fulfill(body=original, content_type="image/jpeg"))
-    open_dashboard(page, live_server)
-    page.route("**/v1/jobs/**", still_running)
-    add(page, photo())
-    expect_state(card(page, "astronaut.jpg"), "running")
-    expect(card(page, "astronaut.jpg").get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
-    page.unroute("**/v1/jobs/**")
-
-    page.reload()
-    found = card(page, "astronaut.jpg")
-    expect_state(found, "done")
-    expect(found.get_by_alt_text("Result of astronaut.jpg")).to_be_visible()
-    expect(found.get_by_role("link", name="Download")).to_be_visible()
-    expect(found.get_by_role("slider")).to_be_visible()  # over the original that the service keeps
-
-
-def test_a_job_can_be_cancelled(page: Page, live_server: Server) -> None:
-    open_dashboard(page, live_server)
-    page.route("**/v1/jobs/**", still_running)
-    add(page, photo())
-    running = card(page, "astronaut.jpg")
-    expect_state(running, "running")
-    with page.expect_request(lambda request: request.method == "DELETE"):
-        running.get_by_role("button", name="Cancel").click()
-    expect_state(running, "cancelled")
-    expect(running.get_by_role("button", name="Try again")).to_be_visible()
-
-
-def test_a_photo_on_its_way_up_can_be_cancelled_and_tried_again(page: Page, live_server: Server) -> None:
+def test_a_photo_can_be_cancelled_at_any_time_and_is_found_again_after_a_reload(
+    page: Page, live_server: Server
+) -> None:
     held: list[Route] = []
     open_dashboard(page, live_server)
+    page.route("**/v1/jobs/**", still_running)
     page.route("**/v1/restore", lambda route: held.append(route))
     add(page, photo())
-    uploading = card(page, "astronaut.jpg")
-    expect_state(uploading, "uploading")
-    uploading.get_by_role("button", name="Cancel").click()
-    expect_state(uploading, "cancelled")
-
+    one = card(page, "astronaut.jpg")
+    expect_state(one, "uploading")
+    one.get_by_role("button", name="Cancel").click()
+    expect_state(one, "cancelled")
     page.unroute("**/v1/restore")
-    uploading.get_by_role("button", name="Try again").click()
-    expect_state(uploading, "done")
+
+    one.get_by_role("button", name="Try again").click()
+    expect_state(one, "running")
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        one.get_by_role("button", name="Cancel").click()
+    expect_state(one, "cancelled")
+
+    one.get_by_role("button", name="Try again").click()
+    expect_state(one, "running")
+    expect(one.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
+    page.unroute("**/v1/jobs/**")
+    page.reload()
+    expect_state(one, "done")
+    expect(one.get_by_alt_text("Result of astronaut.jpg")).to_be_visible()
+    expect(one.get_by_role("link", name="Download")).to_be_visible()
+    expect(one.get_by_role("slider")).to_be_visible()  # over the original that the service keeps
 
 
 def test_a_pause_and_a_lost_connection_are_waited_out_with_one_key(
@@ -316,7 +301,7 @@ def test_a_pause_and_a_lost_connection_are_waited_out_with_one_key(
     def stumble(route: Route) -> None:
         keys.append(route.request.headers["idempotency-key"])
         if len(keys) == 1:
-            route.fulfill(status=429, headers={"Retry-After": "2"}, json={"code": "rate_limited"})
+            route.fulfill(status=429, headers={"Retry-After": "1"}, json={"code": "rate_limited"})
         elif len(keys) == 2:
             route.abort("connectionreset")
         else:
@@ -345,15 +330,13 @@ def test_the_keyboard_alone_is_enough(page: Page, live_server: Server) -> None:
     expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
 
 
-@pytest.mark.parametrize("language", ["English", "Tiếng Việt"])
-def test_a_narrow_phone_needs_no_sideways_scrolling(page: Page, live_server: Server, language: str) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
+def test_a_narrow_phone_needs_no_sideways_scrolling(page: Page, album: Page, live_server: Server) -> None:
     open_dashboard(page, live_server)
-    page.get_by_role("button", name=language).click()
-    assert_fits(page)
-    add(page, photo("a-very-long-name-of-a-scanned-photo-from-the-summer-of-1963.jpg"))
-    expect_state(page.locator(".card"), "done")
-    assert_fits(page)
+    for shown in (page, album):
+        shown.set_viewport_size({"width": 360, "height": 740})
+        for language in ("English", "Tiếng Việt"):
+            shown.get_by_role("button", name=language).click()
+            assert_fits(shown)
 
 
 def assert_fits(page: Page) -> None:

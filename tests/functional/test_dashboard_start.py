@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from PIL import ExifTags, Image
 from playwright.sync_api import Page, Route, expect
 
@@ -20,7 +19,6 @@ from tests.functional.dashboard_page import (
     expect_state,
     open_dashboard,
     photo,
-    restored,
 )
 
 UPLOADS_AT_ONCE = 3
@@ -69,19 +67,15 @@ def test_paid_photos_wait_until_their_price_is_seen(page: Page, live_server: Ser
     expect(page.get_by_label("This device only")).to_be_checked()
 
 
-def test_free_photos_start_at_once_and_may_go_anywhere(page: Page, live_server: Server) -> None:
+def test_free_photos_start_at_once_and_are_repaired_enlarged_or_drawn(
+    page: Page, live_server: Server, tmp_path: Path
+) -> None:
     page.route("**/api/v1/estimate?*", priced(is_paid=False, usd=0, total_usd=0, seconds=2.2))
     open_dashboard(page, live_server)
     form = sent_with(page, lambda: add(page, photo()))
     assert "local_only" not in form
     assert "model_id" not in form
     expect(page.locator("#options")).to_contain_text("A photo: free, about 2 s.")
-
-
-def test_a_photo_becomes_larger_and_another_a_drawing(
-    page: Page, live_server: Server, tmp_path: Path
-) -> None:
-    open_dashboard(page, live_server)
     page.get_by_role("radio", name="Enlarge").check()
     form = sent_with(page, lambda: add(page, photo("small.jpg", (40, 30))))
     assert 'name="model_id"\r\n\r\nenlarging/standard-1' in form
@@ -119,24 +113,6 @@ def test_of_a_folder_the_photos_are_taken(page: Page, live_server: Server, tmp_p
     expect(page.locator("#problem")).to_have_text("There is no photo in this folder that Relume can read.")
 
 
-def test_all_results_come_as_one_zip(page: Page, live_server: Server) -> None:
-    asked: list[str] = []
-
-    def answer(route: Route) -> None:
-        asked.append(route.request.post_data or "")
-        headers = {"Content-Disposition": 'attachment; filename="photos.zip"'}
-        route.fulfill(body=b"PK", content_type="application/zip", headers=headers)
-
-    page.route("**/results/zip", answer)
-    cards = restored(page, live_server, photo("one.jpg"), photo("two.jpg"))
-    results = [one.get_by_role("link", name="Download").get_attribute("href") or "" for one in cards]
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download all").click()
-    assert download.value.suggested_filename == "photos.zip"
-    names = [result.partition("?")[0].rpartition("/")[2] for result in results]
-    assert asked == ["&".join(f"name={name}" for name in names)]
-
-
 def test_many_photos_are_drawn_as_they_come_near_and_sent_a_few_at_a_time(
     page: Page, live_server: Server
 ) -> None:
@@ -159,21 +135,24 @@ def test_many_photos_are_drawn_as_they_come_near_and_sent_a_few_at_a_time(
     expect(page.locator(".card[data-state=cancelled]")).to_have_count(40)
 
 
-@pytest.mark.parametrize(("position", "words"), [(4, "Number 4 in the queue"), (None, "In the queue")])
-def test_a_waiting_photo_tells_its_place(
-    page: Page, live_server: Server, position: int | None, words: str
-) -> None:
+def test_a_waiting_photo_tells_its_place_where_it_is_known(page: Page, live_server: Server) -> None:
+    places: list[int | None] = [4, None]
+
     def queued(route: Route) -> None:
         said = {"status": "queued", "progress": 0, "result_url": None, "error": None, "step": None}
-        told = said if position is None else said | {"queue_position": position}
+        place = places.pop(0)
+        told = said if place is None else said | {"queue_position": place}
         event = f"event: progress\ndata: {json.dumps(told)}\n\n"
         route.fulfill(content_type="text/event-stream", body=event)
 
     page.route("**/v1/jobs/*/events", queued)
     page.route("**/v1/jobs/*", lambda route: route.abort("failed"))
     open_dashboard(page, live_server)
-    add(page, photo())
-    expect(card(page, "astronaut.jpg").locator("[data-part=state]")).to_have_text(words)
+    add(page, photo("first.jpg"))
+    state = "[data-part=state]"
+    expect(card(page, "first.jpg").locator(state)).to_have_text("Number 4 in the queue")
+    add(page, photo("second.jpg"))
+    expect(card(page, "second.jpg").locator(state)).to_have_text("In the queue")
 
 
 def test_a_photo_that_lies_on_its_side_stands_upright_at_once(page: Page, live_server: Server) -> None:

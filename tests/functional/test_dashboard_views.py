@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from relume.picture_models import PICTURE_MODELS, Whole, Words
 from tests.functional.axe import assert_accessible
-from tests.functional.browser_fixtures import Console
+from tests.functional.browser_fixtures import Console, opened_page
 from tests.functional.dashboard_page import PATIENCE_MS, TIMES, expect_ready
 from tests.functional.server import Server
 from tests.functional.test_dashboard import assert_fits
@@ -84,20 +84,40 @@ def _fill(client: httpx.Client) -> None:
         client.post("/api/v1/generate", json=asked).raise_for_status()
 
 
+def open_view(page: Page, server: Server, path: str, key: str) -> Page:
+    page.add_init_script(
+        f"sessionStorage.getItem('relume.key') ?? sessionStorage.setItem('relume.key', '{key}')"
+    )
+    page.goto(f"{server.url}/dashboard/#/{path}")
+    expect_ready(page)
+    expect(page.locator("#outlet h1")).to_be_visible()
+    return page
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, server: Server) -> Iterator[Page]:
+    """The operator's tab."""
+    with opened_page(browser, Console()) as page:
+        yield open_view(page, server, "operations", OPERATOR)
+
+
 @pytest.fixture
-def view(page: Page, server: Server) -> Open:
-    """Opens a view with a key, the operator's unless another is named."""
+def view(desk: Page) -> Iterator[Open]:
+    """Goes to a view in the operator's tab, as a link would; it is left again afterwards."""
 
-    def open_view(path: str, key: str = OPERATOR) -> Page:
-        page.add_init_script(
-            f"sessionStorage.getItem('relume.key') ?? sessionStorage.setItem('relume.key', '{key}')"
-        )
-        page.goto(f"{server.url}/dashboard/#/{path}")
-        expect_ready(page)
-        expect(page.locator("#outlet h1")).to_be_visible()
-        return page
+    def go(path: str) -> Page:
+        desk.evaluate("path => { location.hash = `#/${path}`; }", path)
+        expect(desk.locator("#outlet h1")).to_be_visible()
+        return desk
 
-    return open_view
+    yield go
+    desk.unroute_all()
+    desk.evaluate("document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close())")
+    desk.evaluate("document.querySelector('[data-language=en]').click()")
+    desk.emulate_media(color_scheme="null", reduced_motion="null")
+    desk.set_viewport_size({"width": 1280, "height": 850})
+    desk.evaluate("location.hash = '#/'")
+    expect(desk.locator("#start")).to_be_visible()
 
 
 def jobs(page: Page) -> Locator:
@@ -186,7 +206,7 @@ def test_what_a_model_does_not_take_cannot_be_asked_for(view: Open) -> None:
     page.get_by_role("button", name="Draw").click()
     expect(page.get_by_label("Width")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_role("alert").filter(has_text="in steps of 64")).to_be_visible()
-    expect(page.locator(".card")).to_have_count(0)
+    expect(page.get_by_role("heading", name="A hen", exact=True)).to_have_count(0)
 
 
 def assert_same_models(page: Page) -> None:
@@ -208,15 +228,15 @@ def assert_same_models(page: Page) -> None:
     assert told[-1][0]["most"] == 2048
 
 
-def test_where_nobody_can_draw_the_page_says_how_to_change_that(view: Open, page: Page) -> None:
+def test_where_nobody_can_draw_the_page_says_how_to_change_that(view: Open, desk: Page) -> None:
     def without_a_token(route: Route) -> None:
         info = route.fetch().json()
         replicate = next(one for one in info["providers"] if one["name"] == "replicate")
         replicate["reason"] = "REPLICATE_API_TOKEN is not set"
         route.fulfill(json=info)
 
-    page.route("**/info", without_a_token)
-    view("generate")
+    desk.route("**/info", without_a_token)
+    page = view("generate")
     expect(page.get_by_role("heading", name="Nothing is configured here that can draw")).to_be_visible()
     expect(page.get_by_text("REPLICATE_API_TOKEN", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Draw")).to_be_hidden()
@@ -286,10 +306,22 @@ def test_several_results_come_in_one_zip(view: Open) -> None:
     expect(chosen).to_be_hidden()
 
 
-def test_a_client_sees_its_own_jobs_alone(view: Open, clients_key: str) -> None:
-    page = view("history", key=clients_key)
+def test_a_client_sees_its_own_jobs_alone_and_no_figures(
+    page: Page, server: Server, clients_key: str, console: Console
+) -> None:
+    console.expect("403")
+    open_view(page, server, "history", clients_key)
     expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
     expect(page.get_by_role("link", name="Restore photos")).to_be_visible()
+
+    page.get_by_role("link", name="Operations").click()
+    expect(page.get_by_role("heading", name="These figures are for operators")).to_be_visible()
+    question = page.get_by_role("dialog", name="This Relume needs a key")
+    expect(question).to_be_hidden()
+    page.get_by_role("button", name="Enter another key").click()
+    question.get_by_label("API key").fill(OPERATOR)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Who does the work")).to_be_visible()
 
 
 # ── Operations ──────────────────────────────────────────────────────────────────────────────────
@@ -312,23 +344,9 @@ def test_operations_show_the_counts_and_offer_them_as_a_table(view: Open) -> Non
     assert sum(map(int, cells[1::3])) == 1
 
 
-def test_operations_are_refused_to_a_key_that_is_no_operators(
-    view: Open, clients_key: str, console: Console
-) -> None:
-    console.expect("403")
-    page = view("operations", key=clients_key)
-    expect(page.get_by_role("heading", name="These figures are for operators")).to_be_visible()
-    question = page.get_by_role("dialog", name="This Relume needs a key")
-    expect(question).to_be_hidden()
-    page.get_by_role("button", name="Enter another key").click()
-    question.get_by_label("API key").fill(OPERATOR)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Who does the work")).to_be_visible()
-
-
-def test_figures_that_grow_old_say_so(view: Open, console: Console) -> None:
+def test_figures_that_grow_old_say_so(page: Page, server: Server, console: Console) -> None:
     console.expect("ERR_CONNECTION_RESET")
-    page = view("operations")
+    open_view(page, server, "operations", OPERATOR)
     expect(page.get_by_role("heading", name="Who does the work")).to_be_visible()
     page.route("**/health/detailed", lambda route: route.abort("connectionreset"))
     expect(page.get_by_role("alert").filter(has_text="No answer since")).to_be_visible(timeout=PATIENCE_MS)
@@ -345,12 +363,10 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_accessible_fits_a_phone_and_speaks_both_languages(
-    view: Open, page: Page, name: str
-) -> None:
+def test_a_view_is_accessible_fits_a_phone_and_speaks_both_languages(view: Open, name: str) -> None:
+    page = view(name)
     page.set_viewport_size({"width": 360, "height": 740})
     english, vietnamese = VIEWS[name]
-    view(name)
     expect(page.get_by_role("heading", name=english, level=1)).to_be_visible()
     page.wait_for_load_state("networkidle")
     assert_fits(page)

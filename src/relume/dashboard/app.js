@@ -14,7 +14,7 @@ let shown = 'start';
 
 /**
  * Shows a photo large, beside its original where there is one. Loaded when somebody first wants it.
- * A photo is `{name, resultPath, downloadName}`, and where known `jobId`, `file`, `previewUrl`, `width`, `height`.
+ * @param {import('./viewer-item.js').ViewerItem} photo
  * @param siblings the photos that Previous and Next go to, this one among them
  */
 async function openViewer(photo, siblings = [photo]) {

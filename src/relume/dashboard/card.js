@@ -183,7 +183,8 @@ function detailsOf({ state, steps, options }) {
   if (options.localOnly) told.push(t('card.localOnly'));
   if (state === 'done' && steps && options.purpose !== 'cartoon') {
     const names = steps.filter((step) => has(`improved.${step}`)).map((step) => t(`improved.${step}`));
-    told.push(names.length ? t('card.steps', { steps: names.join(', ') }) : t('card.unchanged'));
+    if (names.length) told.push(t('card.steps', { steps: names.join(', ') }));
+    else if (!steps.length) told.push(t('card.unchanged')); // Another provider's steps may have no words here.
   }
   return told.join(' · ');
 }

@@ -58,6 +58,11 @@ export class HistoryJob {
     return `${words.slice(0, NAME_WORDS).join('-')}.${extension}`;
   }
 
+  /** The same job without its files. Its name stays until the list is read anew: the service keeps no names of those. */
+  get withoutFiles() {
+    return new HistoryJob({ ...this, files: 'expired', result_url: null, thumbnail_url: null });
+  }
+
   /** What the large view is told. A picture from words has no original. */
   get photo() {
     return {

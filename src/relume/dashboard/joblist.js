@@ -15,10 +15,8 @@ export async function jobsOf(api, filter, { offset = 0, limit = PAGE, signal }) 
   return { total, jobs: jobs.map((item) => new HistoryJob(item)) };
 }
 
-/** Resolves to the job as it is then: its record stays. */
-export async function deleteFiles(api, { id }) {
-  return new HistoryJob(await api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' }));
-}
+/** The original, the result and what was made from them; the record of the job stays. */
+export const deleteFiles = (api, { id }) => api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' });
 
 /** Makes new jobs: of a batch for all its failed photos, of a prompt for one more picture. */
 export async function retry(api, job) {

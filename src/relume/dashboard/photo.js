@@ -24,6 +24,7 @@ export class Photo extends EventTarget {
   steps = null; // the names of those that changed the photo, in order; null while unknown
   error = null;
   jobId = null;
+  jobs = null; // ids of all that were made of it, once there are several
   resultPath = null;
   previewUrl = null; // a small picture of the original for the card
   width = 0; // of the original, upright; 0 while unknown
@@ -64,7 +65,7 @@ export class Photo extends EventTarget {
   restart() {
     this.update({
       state: 'waiting', progress: 0, step: null, steps: null, queuePosition: null,
-      error: null, jobId: null, resultPath: null, idempotencyKey: uuid(),
+      error: null, jobId: null, jobs: null, resultPath: null, idempotencyKey: uuid(),
     });
   }
 

@@ -3,7 +3,7 @@
 import { Photo } from './photo.js';
 
 const STORED_AS = 'relume.photos';
-const KEPT = ['name', 'options', 'state', 'jobId', 'resultPath', 'steps', 'width', 'height'];
+const KEPT = ['name', 'options', 'state', 'jobId', 'jobs', 'resultPath', 'steps', 'width', 'height'];
 
 const SOON_MS = 250;
 let planned = null;

@@ -16,6 +16,8 @@ import { resultPath } from './api.js';
 
 const ORIGINAL_SIDE = 2048; // pixels: no more is sent of an original that only lies under the result
 
+const made = new Map(); // job id → ids of it and of all that were made of its photo in this tab
+
 /**
  * An item with all that can be told from what was given. `given` stays the same when the result is replaced, and
  * `jobs` holds the ids of all that were made of this photo here, so that each of them can be deleted.
@@ -30,7 +32,7 @@ export function itemOf(given) {
     name: given.name,
     downloadName: given.downloadName,
     path,
-    jobs: given.jobs ?? [given.jobId],
+    jobs: jobsOf(given),
     strength: given.strength ?? given.options?.strength ?? null,
     originalUrl: given.originalUrl === undefined ? besideResult(path) : given.originalUrl,
     given,
@@ -40,6 +42,12 @@ export function itemOf(given) {
 /** The same photo with another result. */
 export const remade = (item, { jobId, resultUrl, strength }) =>
   Object.assign(itemOf({ ...item, jobId, resultUrl, strength, expiresAt: null }), { given: item.given });
+
+function jobsOf({ jobs, jobId }) {
+  if (jobs) return jobs;
+  if (!made.has(jobId)) made.set(jobId, [jobId]);
+  return made.get(jobId);
+}
 
 function besideResult(path) {
   const [file] = path.split('?');

@@ -9,6 +9,7 @@ import { announce } from './announce.js';
 import { resultPath } from './api.js';
 import { loadStyle, loadTemplate } from './assets.js';
 import { Strength } from './blend.js';
+import { tellChange } from './changes.js';
 import { account, factsOf, keptFor, size } from './facts.js';
 import { explain, number, onLanguageChange, percent, t, translate } from './i18n.js';
 import { itemOf, remade } from './viewer-item.js';
@@ -163,7 +164,8 @@ class Viewer {
     clearInterval(this.#clock);
     this.strength.leave();
     this.picture.leave();
-    if (this.#cameFrom?.isConnected) this.#cameFrom.focus();
+    const back = this.#cameFrom?.isConnected ? this.#cameFrom : document.getElementById('main'); // Its card may be gone.
+    back.focus({ preventScroll: true });
   }
 
   // ── What is told ──────────────────────────────────────────────────────────────────────────────
@@ -241,7 +243,7 @@ class Viewer {
     this.#items[this.#index] = item;
     this.#tellItem();
     this.#learn(item);
-    tell('saved', item);
+    tellChange('saved', item, item.given);
   }
 
   #askToDelete() {
@@ -264,7 +266,7 @@ class Viewer {
   #deleted(item) {
     confirmation.close();
     const sentence = t('viewer.deleted', { name: item.name });
-    tell('deleted', item);
+    tellChange('deleted', item, item.given);
     this.#items = this.#items.filter((other) => other !== item);
     this.#index = Math.min(this.#index, this.#items.length - 1);
     if (!this.#items.length) {
@@ -276,9 +278,6 @@ class Viewer {
     this.#say(sentence);
   }
 }
-
-const tell = (what, item) =>
-  document.dispatchEvent(new CustomEvent(`relume:${what}`, { detail: { item, given: item.given } }));
 
 const paragraph = (text) => Object.assign(document.createElement('p'), { className: 'panel-note', textContent: text });
 

@@ -3,6 +3,7 @@
 
 import { announce } from '../announce.js';
 import { loadStyle, loadTemplate } from '../assets.js';
+import { onChange } from '../changes.js';
 import { drawersOf } from '../drawing.js';
 import { explain, onLanguageChange, t } from '../i18n.js';
 import { ask, howMade, Picture, recallPictures, rememberPictures } from '../picture.js';
@@ -20,9 +21,11 @@ export async function mount(root, { api, openViewer }) {
   takeUpWhereLeft(api);
   const view = new GenerateView(root, api, openViewer);
   const stopListening = onLanguageChange(() => view.relabel());
+  const stopHearing = onChange('deleted', ({ jobs }) => view.deleted(jobs));
   await briefly(view.start());
   return () => {
     stopListening();
+    stopHearing();
     view.stop();
   };
 }
@@ -117,6 +120,10 @@ class GenerateView {
 
   #showDrawn() {
     this.part('drawn').hidden = !pictures.length;
+  }
+
+  deleted(ids) {
+    for (const picture of pictures.filter(({ jobId }) => ids.includes(jobId))) this.#remove(picture);
   }
 
   #draw(options) {

@@ -2,6 +2,7 @@
 
 import { announce } from '../announce.js';
 import { loadStyle, loadTemplate } from '../assets.js';
+import { onChange, tellChange } from '../changes.js';
 import { HistoryRow } from '../historyrow.js';
 import { explain, onLanguageChange, plural, t } from '../i18n.js';
 import { deleteFiles, jobsOf, PAGE, retry } from '../joblist.js';
@@ -48,6 +49,8 @@ class HistoryView {
       onLanguageChange(() => this.#relabel()),
       whileSeen(() => this.#tick(), TICK_MS),
       whileSeen(() => this.#follow(), FOLLOW_MS),
+      onChange('saved', () => this.#renew()),
+      onChange('deleted', ({ jobs }) => this.#deleted(jobs)),
     ];
     return this.#load();
   }
@@ -190,7 +193,10 @@ class HistoryView {
   /** While jobs are on their way: what became of them, and what is new. The rows stay where they are. */
   async #follow() {
     const isBusy = [...this.#rows.values()].some(({ job }) => job.isActive);
-    if (!isBusy || this.#asking) return;
+    if (isBusy && !this.#asking) await this.#renew();
+  }
+
+  async #renew() {
     const limit = Math.max(PAGE, this.#rows.size);
     const answer = await jobsOf(this.api, this.#filter, { limit }).catch(() => null); // The next round asks again.
     if (answer && !this.#asking) this.#merge(answer);
@@ -236,12 +242,17 @@ class HistoryView {
     if (!(await this.#isSure(row))) return;
     try {
       const { name } = row;
-      row.update(await deleteFiles(this.api, row.job));
+      await deleteFiles(this.api, row.job);
+      tellChange('deleted', { name, jobId: row.job.id, jobs: [row.job.id] });
       announce(t('history.announceDeleted', { name }));
       row.parts.name.focus();
     } catch (error) {
       this.#tell(error);
     }
+  }
+
+  #deleted(ids) {
+    for (const row of ids.map((id) => this.#rows.get(id))) row?.update(row.job.withoutFiles);
     this.#showSelection();
   }
 

@@ -2,6 +2,7 @@
 
 import { announceAdded, announceDone, announceFailed } from '../announce.js';
 import { Card } from '../card.js';
+import { onChange } from '../changes.js';
 import { Estimates, inWords } from '../estimates.js';
 import { nextFrame } from '../frame.js';
 import { onLanguageChange, t } from '../i18n.js';
@@ -142,6 +143,19 @@ function remove(photo) {
   (neighbour?.querySelector('button:not([hidden])') ?? byId('choose')).focus();
 }
 
+// ── What happens to results elsewhere on the page ───────────────────────────────────────────────
+
+const shownOf = ({ jobs }) => photosIn('done').filter(({ jobId }) => jobs.includes(jobId));
+
+function startHearing() {
+  onChange('saved', (item) => {
+    const { jobId, jobs, path: resultPath, strength } = item;
+    for (const photo of shownOf(item)) photo.update({ jobId, jobs, resultPath, options: { ...photo.options, strength } });
+    refresh();
+  });
+  onChange('deleted', (item) => shownOf(item).forEach(remove));
+}
+
 // ── The view itself ─────────────────────────────────────────────────────────────────────────────
 
 function startGallery() {
@@ -210,6 +224,7 @@ export function startPhotos(context) {
   startOptions(optionsChanged);
   startIntake(addFiles);
   startGallery();
+  startHearing();
   new CompareSlider(document.querySelector('.intake .compare'));
   onLanguageChange(() => {
     for (const card of cards.values()) card.relabel();
