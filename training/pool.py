@@ -6,33 +6,35 @@ import multiprocessing
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
-import skimage
 import torch
 from numpy.typing import NDArray
-from PIL import Image as Pil
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from training import photos
 from training.degrade import Harm, aged, blurred, draw_harm, grainy, halved, softened, spoil
 from training.leaves import Painter
 
 SIDE = 512
 FIRST_SEED = 1_000
-PHOTOS = (
-    *("rocket.jpg", "motorcycle_left.png", "motorcycle_right.png", "hubble_deep_field.jpg"),
-    *("grass.png", "gravel.png", "brick.png", "ihc.png"),
-)
-"""Of the photos that scikit-image ships: no quality is ever measured on these."""
-_SHARE_OF_PHOTOS = 0.3
+_SHARE_OF_PHOTOS = 0.5
+_LARGE = 800
 
 
-@cache
-def photos() -> tuple[NDArray[np.uint8], ...]:
-    """(height, width, 3) each: they come with scikit-image, in the public domain or under CC0."""
-    folder = Path(skimage.__file__).parent / "data"
-    return tuple(np.asarray(Pil.open(folder / name).convert("RGB")) for name in PHOTOS)
+def real_photos(opencv_source: Path | None) -> list[NDArray[np.uint8]]:
+    """Those of `training.photos`; large ones halved, which takes away what JPEG and noise left on them."""
+    found = photos.for_training(opencv_source)
+    return [_halved(photo) if min(photo.shape[:2]) > _LARGE else photo for photo in found]
+
+
+def _halved(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = photo.shape[:2]
+    small: Any = cv2.resize(photo, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 @cache
@@ -64,7 +66,18 @@ def images(folder: Path, count: int, processes: int = 2) -> NDArray[np.uint8]:
 class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches: harmed (N, 3, p, p), truth (N, 3, p * scale, p * scale), both bytes, and controls (N, 2)."""
 
-    def __init__(self, pool: NDArray[np.uint8], *, scale: int, patch: int, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        pool: NDArray[np.uint8],
+        *,
+        scale: int,
+        patch: int,
+        batch: int,
+        seed: int,
+        real: list[NDArray[np.uint8]] | None = None,
+    ) -> None:
+        """`real`: photos that half of the patches come from."""
+        self.real = real or []
         self.pool, self.scale, self.patch, self.batch, self.seed = pool, scale, patch, batch, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -77,21 +90,21 @@ class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             )
             yield harmed, truth, torch.tensor([pair[2].controls for pair in made])
 
-    def _picture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        if self.scale > 1 and rng.random() < _SHARE_OF_PHOTOS:
-            return photos()[rng.integers(len(PHOTOS))]
-        return self.pool[rng.integers(len(self.pool))]
+    def _truth(self, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """A patch as it should be. Drawn ones get what real ones have: softness and grain."""
+        if self.real and rng.random() < _SHARE_OF_PHOTOS:
+            return aged(_turned(_cut(self.real[rng.integers(len(self.real))], side, rng), rng), rng)
+        patch = aged(_turned(_cut(self.pool[rng.integers(len(self.pool))], side, rng), rng), rng)
+        return grainy(softened(patch, rng), rng) if self.scale > 1 else patch
 
     def _pair(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Harm]:
-        outer = (self.patch + 24) * self.scale
-        truth = aged(_turned(_cut(self._picture(rng), outer, rng), rng), rng)
+        truth = self._truth((self.patch + 24) * self.scale, rng)
         if self.scale == 1:
             harm = draw_harm(rng, clean=0.12, noise=9, most_noise=25, worst_quality=20)
             truth = blurred(truth, harm.blur)  # Softness is not what this network is to undo.
             harmed = spoil(truth, harm, rng)
         else:
             harm = draw_harm(rng, clean=0.4, noise=6, most_noise=13)
-            truth = grainy(softened(truth, rng), rng)
             harmed = spoil(halved(blurred(truth, harm.blur), rng), harm, rng)
         # Cut again, so that blocks of JPEG lie anywhere and nothing is seen of the border.
         top, left = rng.integers(8, 17, 2)

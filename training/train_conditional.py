@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from training.conditional import Conditional
-from training.pool import Patches, batches, images
+from training.pool import Patches, batches, images, real_photos
 
 POOL = 1200
 _WARM_UP = 200
@@ -69,7 +69,7 @@ class Trainer:
             self.net.load_state_dict(weights)
             self.average.load_state_dict(weights)
 
-    def run(self, pool_folder: Path) -> None:
+    def run(self, pool_folder: Path, opencv_source: Path | None) -> None:
         plan = self.plan
         patches = Patches(
             images(pool_folder, POOL),
@@ -77,6 +77,7 @@ class Trainer:
             patch=plan.patch,
             batch=plan.batch,
             seed=7 + self.step,
+            real=real_photos(opencv_source),
         )
         losses: list[float] = []
         started, saved = time.monotonic() - self.spent, time.monotonic()
@@ -148,12 +149,17 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="a checkpoint of the same shape whose weights to begin with"
     )
+    parser.add_argument(
+        "--opencv-source", type=Path, help="OpenCV's unpacked source distribution: more photos"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all cores")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    Trainer(options.name, options.folder, options.minutes, options.start).run(options.folder)
+    Trainer(options.name, options.folder, options.minutes, options.start).run(
+        options.folder, options.opencv_source
+    )
 
 
 if __name__ == "__main__":
