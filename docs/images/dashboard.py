@@ -24,7 +24,7 @@ from tests.functional.browser_fixtures import QUIET, executable  # noqa: E402 (t
 from tests.functional.dashboard_page import card, expect_state, open_dashboard  # noqa: E402
 from tests.functional.server import Server  # noqa: E402
 
-COLOURS = 128
+COLOURS = 256
 DRAWN_MS = 800
 
 
@@ -56,7 +56,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=executable(), args=list(QUIET))
-        page = browser.new_page(locale="en-US", viewport={"width": 1280, "height": 860})
+        page = browser.new_page(locale="en-US", viewport={"width": 1280, "height": 930})
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         open_dashboard(page, server)
         page.get_by_text("Options", exact=True).click()
