@@ -189,7 +189,8 @@ class Settings(BaseModel):
     cog_upscale_url: HttpUrl | None = None
     cog_faces_url: HttpUrl | None = None
 
-    # Local models
+    # On this machine
+    builtin_quality: Literal["auto", "best", "fast"] = "auto"
     local_precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
     local_memory_mb: float = Field(2048, ge=256, le=1_000_000)
     local_tile: int = Field(0, ge=0, le=4096)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
+from relume.builtin.exemplar import fill_from_alike
 from relume.builtin.levels import Levels, Mask, from_levels, to_levels
 from relume.builtin.measure import Damage
 from relume.imaging.photo import Photo, Pixels
@@ -50,30 +53,42 @@ def repair(photo: Photo, damage: Damage, context: RunContext) -> tuple[Photo, St
 def inpaint(levels: Levels, mask: Mask) -> Levels:
     """(height, width, channels) with the masked pixels filled.
 
-    Shape and shade by Telea, "An image inpainting technique based on the fast marching method" (2004), one
-    channel at a time; the grain on top is copied from the nearest like place, area by area.
+    Shade by Telea, "An image inpainting technique based on the fast marching method" (2004), one channel at
+    a time; edges and texture from like places (`fill_from_alike`); what then is still missing of the grain is
+    copied from the nearest like place, area by area.
     """
     holes = mask.astype(np.uint8)
     planes = [np.ascontiguousarray(levels[..., channel]) for channel in range(levels.shape[2])]
     fills = [cv2.inpaint(plane, holes, _RADIUS, cv2.INPAINT_TELEA) for plane in planes]
-    filled: Levels = np.stack(fills, axis=-1).astype(np.float32)
-    grain = _grain(levels, mask)
+    filled = fill_from_alike(levels, mask, np.stack(fills, axis=-1).astype(np.float32))
+    grain, detail = _grain(levels, mask), filled - _blurred(filled)
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(holes, connectivity=8)
     for index, (left, top, width, height, _) in enumerate(boxes[1:], start=1):
         where = slice(top, top + height), slice(left, left + width)
         shape = labels[where] == index
         donor = _donor(filled, mask, where, shape)
         if donor is not None:
-            filled[where][shape] += grain[donor][shape]
+            added = grain[donor][shape]
+            filled[where][shape] += _missing_share(added, detail[where][shape]) * added
     return filled
+
+
+def _missing_share(wanted: Levels, present: Levels) -> float:
+    """How much of the wanted grain to add to what is there: independent grains add up by their squares."""
+    power, there = float(np.mean(wanted**2)), float(np.mean(present**2))
+    return max(0.0, 1 - there / power) ** 0.5 if power > 0 else 0.0
+
+
+def _blurred(levels: Levels) -> Levels:
+    soft: Any = cv2.GaussianBlur(levels, (0, 0), _GRAIN_BLUR_SIGMA)
+    result: Levels = soft.reshape(levels.shape)
+    return result
 
 
 def _grain(levels: Levels, mask: Mask) -> Levels:
     """What a slight blur takes away, 0 in the mask. The mask's own pixels do not leak into the blur."""
     known = (~mask).astype(np.float32)[..., None]
-    size = (0, 0)
-    shade = cv2.GaussianBlur(levels * known, size, _GRAIN_BLUR_SIGMA).reshape(levels.shape)
-    cover = cv2.GaussianBlur(known, size, _GRAIN_BLUR_SIGMA).reshape(known.shape)
+    shade, cover = _blurred(levels * known), _blurred(known)
     grain: Levels = np.where(known > 0, levels - shade / np.maximum(cover, 1e-3), 0).astype(np.float32)
     return grain
 

@@ -1,13 +1,14 @@
 """Find scratches, creases and dust. A missed scratch is better than a lost eyelash, so doubt means no.
 
-Three kinds of evidence, each with its own hard negatives in mind:
+Where the trained network is at hand, what it is nearly sure of counts in any photo. Besides, and without it,
+three kinds of evidence, each with its own hard negatives in mind:
 
 * In a toned photo, bare paper is less coloured than any tone of the picture, whatever its shape. Hair, bows
   and cigarettes are on the tone, creases are not; nor are rust and ink.
 * In a photo that shows its age, a line alone on even ground, far brighter or darker than it.
 * In such a photo, a speck alone on even ground: dust.
 
-A sharp, unfaded colour photo gets no mask at all: whiskers, wires and spokes look exactly like scratches.
+By these a sharp, unfaded colour photo gets no mask at all: whiskers, wires and spokes look exactly like scratches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import cv2
 import numpy as np
 
 from relume.builtin.candidates import Candidate, find_candidates, standing_out
+from relume.builtin.damage_net import AGED, NAME, SHARP, believed, probability_of_damage
 from relume.builtin.levels import Levels, Mask, luma, shrunk, to_levels, visible
+from relume.builtin.nets import NO_NETS, Nets
 from relume.builtin.noise import Noise
 from relume.builtin.offtone import off_tone
 from relume.builtin.tone import Palette, Tone
@@ -53,18 +56,31 @@ class Scratches:
         return float(self.mask.mean())
 
 
-def find_scratches(photo: Photo, tone: Tone, noise: Noise) -> Scratches:
+def find_scratches(photo: Photo, tone: Tone, noise: Noise, nets: Nets = NO_NETS) -> Scratches:
     """The mask of damage of a photo, empty unless the evidence is clear."""
     nothing = Scratches(np.zeros(photo.pixels.shape[:2], bool), 0.8)
-    if min(photo.width, photo.height) < _SMALLEST_SIDE or not _shows_age(tone, noise):
+    if min(photo.width, photo.height) < _SMALLEST_SIDE:
+        return nothing
+    net, is_aged = nets.get(NAME), _shows_age(tone, noise)
+    if net is None and not is_aged:
         return nothing
     levels, opaque = _working_size(photo)
-    mask = _find(levels, tone, noise) & opaque
+    mask = np.zeros(opaque.shape, bool)
+    if net is not None:
+        probability = np.where(opaque, probability_of_damage(levels, net), np.float32(0))
+        mask = _grown(believed(probability, AGED if is_aged else SHARP)) & opaque
+    if is_aged:
+        mask |= _find(levels, tone, noise) & opaque
     if not mask.any() or mask.mean() > _LARGEST_SHARE:
         return nothing
     size = photo.width, photo.height
     full = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     return Scratches(full & visible(photo), 0.7)
+
+
+def _grown(mask: Mask) -> Mask:
+    """By the pixel at the edge that is half damage."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _shows_age(tone: Tone, noise: Noise) -> bool:

@@ -22,10 +22,11 @@ app = typer.Typer(help="Look after the weights of local models.", no_args_is_hel
 
 @app.command("list")
 def list_models() -> None:
-    """Show the weights that are here, and those that can be downloaded."""
+    """Show the weights that are here, those that can be downloaded, and the built-in networks."""
     from rich.console import Console
     from rich.table import Table
 
+    from relume.builtin.cards import NetTable
     from relume.engines.weights import known_weights
 
     settings, folder = _folder()
@@ -37,6 +38,8 @@ def list_models() -> None:
     for known in known_weights():
         if known.sha256 in absent:
             table.add_row(known.file, "not here", _mb(known.bytes), known.purpose, known.licence)
+    for card in NetTable().cards.values():
+        table.add_row(card.name, f"built in, {card.version}", _mb(card.bytes), card.purpose, card.licence)
     console = Console()
     console.print(table)
     console.print(f"The folder is {settings.weights_dir.absolute()} (WEIGHTS_DIR).", highlight=False)

@@ -5,10 +5,6 @@ The package index's torchvision belongs to the CUDA build of torch; beside anoth
 uses three names of it: `normalize` (RestoreFormer), `rotate` and `InterpolationMode` (LaMa, which fills
 holes and is never loaded here). Where torchvision does not work, a stand-in takes its place for the time of
 spandrel's own import and is gone afterwards, so that nobody else finds it.
-
-OpenVINO's converter reports its use to its makers unless a file in the user's home forbids it. Relume
-connects to what is configured and to nothing else: the reporting package is kept from being imported, for
-which OpenVINO and NNCF have a silent substitute of their own.
 """
 
 from __future__ import annotations
@@ -17,14 +13,15 @@ import enum
 import importlib
 import importlib.util
 import sys
-import threading
 import warnings
 from types import ModuleType
 from typing import Any
 
+from relume.inference import importing, openvino, silence
+
+__all__ = ["PACKAGES", "architecture", "missing_packages", "nncf", "openvino", "spandrel", "torch"]
+
 _TORCHVISION = "torchvision.transforms.functional"
-_TELEMETRY = "openvino_telemetry"
-_importing = threading.RLock()
 
 PACKAGES = ("torch", "spandrel", "openvino")
 
@@ -38,23 +35,17 @@ def torch() -> Any:
     return importlib.import_module("torch")
 
 
-def openvino() -> Any:
-    with _importing:
-        _silence()
-        return importlib.import_module("openvino")
-
-
 def nncf() -> Any:
-    with _importing, warnings.catch_warnings():
+    with importing, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of its own dependencies; nothing a user could act on.
-        _silence()
+        silence()
         importlib.import_module("openvino")
         return importlib.import_module("nncf")
 
 
 def spandrel() -> Any:
     """Loads every architecture of this field from a file of weights, without running code from it."""
-    with _importing:
+    with importing:
         if "spandrel" in sys.modules or _torchvision_works():
             return importlib.import_module("spandrel")
         stand_ins = _stand_ins()
@@ -70,11 +61,6 @@ def architecture(name: str) -> Any:
     """One of spandrel's modules of an architecture."""
     spandrel()
     return importlib.import_module(f"spandrel.architectures.{name}")
-
-
-def _silence() -> None:
-    if _TELEMETRY not in sys.modules:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # None makes its import fail, by the language's own rule
 
 
 def _torchvision_works() -> bool:

@@ -24,7 +24,7 @@ FACTORIES: dict[str, Callable[[Settings], Provider]] = {
     "cog": CogProvider.from_settings,
     "huggingface": HuggingFaceProvider.from_settings,
     "local": LocalProvider.from_settings,
-    "builtin": lambda _settings: BuiltinProvider(),
+    "builtin": BuiltinProvider.from_settings,
     "mock": MockProvider.from_settings,
     "generic": lambda _settings: GenericProvider(),
 }

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
+import pytest
 
 from relume.builtin.colour import balance
+from relume.builtin.curves import choose_curves
 from relume.builtin.measure import measure
+from relume.builtin.nets import Nets
 from relume.builtin.tone import Palette, measure_tone
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
@@ -67,3 +71,75 @@ def test_one_colour_all_over_is_no_faded_photo() -> None:
     flat = Photo(np.full((64, 64, 3), 120, np.uint8))
     result, _ = balance(flat, measure(flat), RunContext())
     assert result.pixels is flat.pixels
+
+
+@pytest.fixture(scope="module")
+def nets() -> Nets:
+    pytest.importorskip("openvino")
+    return Nets()
+
+
+def pink(photo: Photo) -> Photo:
+    """A print whose magenta outlived the other dyes: in density, so that white paper stays white."""
+    density = -np.log10(np.maximum((photo.pixels / photo.white) ** 2.2, 0.004))
+    light = 10 ** -(density * np.array([0.45, 0.85, 0.55])) * 0.96 + 0.02
+    return photo.with_pixels(np.rint(light ** (1 / 2.2) * photo.white).astype(photo.pixels.dtype))
+
+
+def test_the_network_gives_back_colours(clean: Photo, psnr: Psnr, nets: Nets) -> None:
+    old = pink(clean)
+    result, report = balance(old, measure(old), RunContext(), nets)
+    assert "by the network colour" in report.detail
+    assert psnr(result, clean) > psnr(old, clean) + 1
+
+
+def test_the_network_leaves_a_sound_photo_alone(clean: Photo, nets: Nets) -> None:
+    result, report = balance(clean, measure(clean), RunContext(), nets)
+    assert result.pixels is clean.pixels
+    assert not report.changed
+
+
+def test_the_network_is_not_asked_about_greyscale_and_sepia(sepia: Photo, nets: Nets) -> None:
+    old = faded(sepia, (0.5, 0.5, 0.5))
+    with_nets, report = balance(old, measure(old), RunContext(), nets)
+    without, _ = balance(old, measure(old), RunContext())
+    assert (with_nets.pixels == without.pixels).all()
+    assert "by stretching" in report.detail
+
+
+def test_the_network_does_not_band_16_bits(chelsea: Photo, nets: Nets) -> None:
+    smooth = cv2.GaussianBlur(chelsea.pixels.astype(np.float32) * 257, (0, 0), 3)
+    old = pink(Photo(smooth.astype(np.uint16)))
+    result, report = balance(old, measure(old), RunContext(), nets)
+    assert report.changed
+    assert result.pixels.dtype == np.uint16
+    for channel in range(3):
+        assert len(np.unique(result.pixels[..., channel])) > 0.8 * len(np.unique(old.pixels[..., channel]))
+
+
+def test_curves_rise_and_keep_grey(clean: Photo, nets: Nets) -> None:
+    net = nets.get("colour")
+    assert net is not None
+    chosen = choose_curves(pink(clean), np.zeros(clean.pixels.shape[:2], bool), net)
+    assert chosen is not None
+    assert (np.diff(chosen.curves, axis=1) > 0).all()
+    assert chosen.matrix.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_transparent_or_ignored_does_not_sway_the_curves(chelsea: Photo, nets: Nets) -> None:
+    net = nets.get("colour")
+    assert net is not None
+    old = pink(chelsea)
+    nothing = np.zeros(old.pixels.shape[:2], bool)
+    part = nothing.copy()
+    part[:60] = True
+    chosen = []
+    for colour in (0, 255):
+        pixels = old.pixels.copy()
+        pixels[part] = colour
+        alpha = np.where(part, 0, 255).astype(np.uint8)
+        chosen += [choose_curves(Photo(pixels), part, net), choose_curves(Photo(pixels, alpha), nothing, net)]
+    assert all(
+        one is not None and one.sure == pytest.approx(chosen[0].sure, abs=1e-3) for one in chosen if chosen[0]
+    )
+    assert choose_curves(Photo(old.pixels), ~nothing, net) is None

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from relume.builtin.nets import Nets
 from relume.cli.checkup.finding import Finding, failed, ok, warning
 from relume.database import Database, database_url
 from relume.imaging.limits import WIDE
@@ -145,6 +146,17 @@ def offline(settings: Settings) -> Finding:
     return ok("offline", f"these models work without a network: {', '.join(local)}")
 
 
+def networks(settings: Settings) -> Finding:
+    """Each network that ships with Relume is loaded once."""
+    nets = Nets(quality=settings.builtin_quality, precision=settings.local_precision)
+    if not nets.table.cards:
+        return ok("built-in networks", "none ships with this version; the classical steps are used")
+    loaded = [net.title for name in nets.table.cards if (net := nets.get(name))]
+    if nets.problem:
+        return warning("built-in networks", f"{nets.problem}; the classical steps are used")
+    return ok("built-in networks", f"{', '.join(loaded)}; BUILTIN_QUALITY is {nets.quality}")
+
+
 def self_test(settings: Settings) -> Finding:
     """A small noisy photo has to come back nearer to what it was."""
     clean = _sample()
@@ -171,6 +183,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
     ("port", port),
     ("providers", providers),
     ("offline", offline),
+    ("built-in networks", networks),
     ("built-in restorer", self_test),
 )
 """A new check is a function here and a line in this table."""
