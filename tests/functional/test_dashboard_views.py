@@ -399,7 +399,7 @@ def test_a_view_is_accessible_fits_a_phone_and_speaks_both_languages(view: Open,
     page.set_viewport_size({"width": 360, "height": 740})
     english, vietnamese = VIEWS[name]
     expect(page.get_by_role("heading", name=english, level=1)).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("#outlet [aria-busy=true]")).to_have_count(0)
     assert_fits(page)
     page.get_by_role("button", name="Tiếng Việt").click()
     expect(page.get_by_role("heading", name=vietnamese, level=1)).to_be_visible()

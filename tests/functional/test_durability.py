@@ -45,7 +45,9 @@ def test_thirty_jobs_survive_kills_and_end_once_each(tmp_path: Path) -> None:
                 assert photos.opened(result).size == (480, 360)
     data_folder = tmp_path / "data"
     assert len(list((data_folder / "temp_uploads").glob("*.png"))) == 30
-    assert len(list((data_folder / "processed_images").glob("*.png"))) == 30
+    kept = [path.name for path in (data_folder / "processed_images").glob("*.png")]
+    assert sum(name.endswith(".unmixed.png") for name in kept) == 30
+    assert len(kept) == 60, "of each its result, and the restoration before it was mixed"
     assert all(path.read_bytes() == data for path in (data_folder / "temp_uploads").glob("*.png"))
 
 
