@@ -51,20 +51,25 @@ def filters() -> Iterator[tuple[str, Filter]]:
     for strength in (3, 5, 8, 12):
         yield (
             f"scikit-image non-local means {strength}",
-            lambda pixels, h=strength: _bytes(
-                restoration.denoise_nl_means(
-                    pixels / 255,
-                    h=0.8 * h / 255,
-                    sigma=h / 255,
-                    patch_size=5,
-                    patch_distance=6,
-                    channel_axis=2,
-                )
-            ),
+            lambda pixels, h=strength: _patches(pixels, h),
         )
     if importlib.util.find_spec("pywt") is not None:
         for sigma in (2, 4, 7, 10):
             yield f"scikit-image wavelet BayesShrink {sigma}", lambda pixels, s=sigma: _wavelet(pixels, s)
+
+
+def _patches(pixels: Array, strength: float) -> Array:
+    """scikit-image takes a single channel only without its axis."""
+    is_grey = pixels.shape[2] == 1
+    smooth = restoration.denoise_nl_means(
+        (pixels[..., 0] if is_grey else pixels) / 255,
+        h=0.8 * strength / 255,
+        sigma=strength / 255,
+        patch_size=5,
+        patch_distance=6,
+        channel_axis=None if is_grey else 2,
+    )
+    return _shaped(_bytes(smooth), pixels)
 
 
 def best_filter(task: Task, cases: list[Case]) -> tuple[str, Callable[[Photo], Photo]]:
