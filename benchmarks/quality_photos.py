@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
+from training.photos import HELD_OUT as SIX
+from training.photos import packaged
 
 from relume.imaging.photo import Photo
 
-SIX = {
-    "china": ("sklearn", "datasets/images/china.jpg"),
-    "flower": ("sklearn", "datasets/images/flower.jpg"),
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "chelsea": ("skimage", "data/chelsea.png"),
-    "coffee": ("skimage", "data/coffee.png"),
-    "grace_hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-}
 EXTRA = {
     name: ("skimage", f"data/{name}.{ending}")
     for name, ending in (
@@ -33,20 +26,12 @@ def held_out() -> tuple[dict[str, Photo], list[str]]:
     found: dict[str, Photo] = {}
     missing = []
     for name, (package, file) in (SIX | EXTRA).items():
-        path = _path(package, file)
+        path = packaged(package, file)
         if path is None:
             missing.append(name)
         else:
             found[name] = _read(path)
     return found, missing
-
-
-def _path(package: str, file: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / file
-    return path if path.exists() else None
 
 
 def _read(path: Path) -> Photo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
+
+import pytest
 
 from relume.database import Database
 from relume.errors import RelumeError
@@ -155,6 +158,17 @@ class Engine:
         """Run a job to its end, and read it again."""
         await self.runner().run(job.id)
         return await self.repository.get(job.id)
+
+    async def killed_before_the_move(self, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Run a job up to its commit; its files stay where they were staged."""
+
+        async def dies(_source: str, _target: str) -> None:
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(self.store, "move", dies)
+            with pytest.raises(asyncio.CancelledError):
+                await self.runner().run(job.id)
 
     async def result_of(self, job: Job) -> bytes:
         _, size_bytes, chunks = await self.service.open_result(job.id)

@@ -73,13 +73,13 @@ _OPENCV = (
 
 def held_out() -> dict[str, Image]:
     """By name, RGB: those of the six whose package is installed."""
-    found = {name: _packaged(*where) for name, where in HELD_OUT.items()}
+    found = {name: packaged(*where) for name, where in HELD_OUT.items()}
     return {name: read(path) for name, path in found.items() if path is not None}
 
 
 def for_training(opencv_source: Path | None) -> list[Image]:
     """RGB. `opencv_source`: the folder of OpenCV's unpacked source distribution."""
-    paths = [_packaged(package, name) for package, names in _PACKAGED.items() for name in names]
+    paths = [packaged(package, name) for package, names in _PACKAGED.items() for name in names]
     if opencv_source is not None:
         (root,) = [folder for folder in (opencv_source, *opencv_source.glob("*")) if folder.name == "opencv"]
         paths += [root / name for name in _OPENCV]
@@ -94,7 +94,8 @@ def read(path: Path) -> Image:
     return np.ascontiguousarray(loaded[..., ::-1])
 
 
-def _packaged(package: str, name: str) -> Path | None:
+def packaged(package: str, name: str) -> Path | None:
+    """A file that an installed package brings along; None where it is not here."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None

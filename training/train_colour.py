@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import photos, scenes
+from training.checkpoint import save_checkpoint
 from training.colour_net import PERCENTILES, THUMBNAIL, CurveNet, Look, Whole, apply, percentiles
 from training.fade import fade, to_linear
 
@@ -264,7 +265,6 @@ class Trainer:
                 kept.lerp_(new[name], 1 - decay)
 
     def _save(self) -> None:
-        aside = self.path.with_suffix(".partial")
         state = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
@@ -272,8 +272,7 @@ class Trainer:
             "epoch": self.epoch,
             "step": self.step,
         }
-        torch.save(state, aside)
-        aside.rename(self.path)
+        save_checkpoint(state, self.path)
 
 
 def export(net: CurveNet, path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.checkpoint import save_checkpoint
 from training.conditional import Conditional
 from training.pool import Patches, batches, images, real_photos
 
@@ -118,7 +119,6 @@ class Trainer:
         return float(absolute.detach())
 
     def _save(self) -> None:
-        aside = self.path.with_suffix(".partial")
         state = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
@@ -126,8 +126,7 @@ class Trainer:
             "step": self.step,
             "spent": self.spent,
         }
-        torch.save(state, aside)
-        aside.rename(self.path)
+        save_checkpoint(state, self.path)
 
     def _resume(self) -> None:
         state = torch.load(self.path, map_location=self.device, weights_only=True)

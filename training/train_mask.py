@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from training.checkpoint import save_checkpoint
 from training.damage_data import Prints, scene_pool
 from training.export_mask import export
 from training.mask_net import MaskNet
@@ -44,7 +45,6 @@ class Run:
     seconds: float = 0.0
 
     def save(self, path: Path) -> None:
-        draft = path.with_suffix(".part")
         state = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
@@ -52,8 +52,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(state, draft)
-        draft.rename(path)
+        save_checkpoint(state, path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)

@@ -34,13 +34,7 @@ async def test_death_after_the_commit_still_serves_the_result(
 ) -> None:
     job = await engine.submit()
 
-    async def dies(_source: str, _target: str) -> None:
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.store, "move", dies)
-        with pytest.raises(asyncio.CancelledError):
-            await engine.runner().run(job.id)
+    await engine.killed_before_the_move(job, monkeypatch)
     ended = await engine.repository.get(job.id)
     assert ended.status is JobStatus.SUCCEEDED
     before = await engine.result_of(ended)

@@ -96,13 +96,7 @@ async def test_death_after_the_commit_leaves_what_can_be_rendered(
 ) -> None:
     job = await engine.submit()
 
-    async def dies(_source: str, _target: str) -> None:
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.store, "move", dies)
-        with pytest.raises(asyncio.CancelledError):
-            await engine.runner().run(job.id)
+    await engine.killed_before_the_move(job, monkeypatch)
     assert "staging" in unmixed_files(engine)[0]
     before = await rendered(engine, job, 0.3)
     await engine.janitor.sweep()
