@@ -57,7 +57,7 @@ async def restore(data: bytes, model_id: str | None = None, scale: int = 2, stre
     from relume.ports import RunContext
     from relume.recipes import build
     from relume.settings import load_settings
-    from relume.wiring import build_pipeline
+    from relume.wiring.providers import build_pipeline
 
     settings = load_settings()
     recipe = build(model_id or settings.model_default, strength=strength, scale=scale)

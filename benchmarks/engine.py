@@ -55,7 +55,7 @@ from relume.fetch import UrlFetcher  # noqa: E402
 from relume.http.server import _listen, _server  # noqa: E402
 from relume.imaging.limits import Limits  # noqa: E402
 from relume.imaging.photo import Photo  # noqa: E402
-from relume.jobs.repository import JobRepository  # noqa: E402
+from relume.jobs.repository.jobs import JobRepository  # noqa: E402
 from relume.jobs.runner import Runner  # noqa: E402
 from relume.jobs.service import JobService, Submission  # noqa: E402
 from relume.loops import event_loop_factory  # noqa: E402
@@ -70,7 +70,8 @@ from relume.settings import load_settings  # noqa: E402
 from relume.storage.local import FolderStore  # noqa: E402
 from relume.tasks import GenerateText, Task  # noqa: E402
 from relume.telemetry import configure_logging  # noqa: E402
-from relume.wiring import SystemClock, storage_areas  # noqa: E402
+from relume.wiring.roles import SystemClock  # noqa: E402
+from relume.wiring.storage import storage_areas  # noqa: E402
 
 _CONNECTIONS = 32
 _PLACES = 64
@@ -267,7 +268,7 @@ async def work_off(recipe: Recipe, number: int, folder: Path) -> float:
     )
     queue = EmbeddedQueue(
         runner.run,
-        lambda: repository.due(clock.now()),
+        lambda: repository.due.ids(clock.now()),
         places={"hosted": _PLACES},
         sweep_seconds=settings.sweep_seconds,
     )

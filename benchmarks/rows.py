@@ -29,7 +29,7 @@ from tests.peers import POSTGRES_URL  # noqa: E402
 from relume.database import Database, database_url  # noqa: E402 (the path has to be known first)
 from relume.jobs.figures import Figures  # noqa: E402
 from relume.jobs.models import AttemptRow, Job, JobStatus  # noqa: E402
-from relume.jobs.repository import JobRepository  # noqa: E402
+from relume.jobs.repository.jobs import JobRepository  # noqa: E402
 from relume.settings import load_settings  # noqa: E402
 
 _WAITING = 1000
@@ -123,9 +123,9 @@ async def queries(database: Database) -> dict[str, float]:
     now = datetime.now(UTC)
     late = now - timedelta(seconds=60)
     asked: dict[str, Callable[[], Awaitable[object]]] = {
-        "backlog of each lane (the sweep, every few seconds)": lambda: repository.backlogs(now, late),
+        "backlog of each lane (the sweep, every few seconds)": lambda: repository.due.backlogs(now, late),
         "depth and oldest (/metrics)": figures.lanes,
-        "files that have had their time (the janitor)": lambda: repository.expired(now),
+        "files that have had their time (the janitor)": lambda: repository.files.expired(now),
         "first page of 20 jobs, with the total": lambda: repository.page(None, limit=20, offset=0),
         "page at offset 10000": lambda: repository.page(None, limit=20, offset=10_000),
     }

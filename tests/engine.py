@@ -20,7 +20,7 @@ from relume.jobs.cache import ResultCache
 from relume.jobs.janitor import Janitor
 from relume.jobs.models import Job
 from relume.jobs.quotas import NO_QUOTA, Quota
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.jobs.runner import Runner
 from relume.jobs.service import JobService, Submission
 from relume.jobs.tallies import MemoryMeters
@@ -185,7 +185,7 @@ class Engine:
         """A real embedded queue over this engine, which sweeps all the time."""
         queue = EmbeddedQueue(
             self.runner(lease=lease).run,
-            lambda: self.repository.due(self.clock.now()),
+            lambda: self.repository.due.ids(self.clock.now()),
             places={"local": 2, "hosted": 4},
             sweep_seconds=0.05,
         )

@@ -20,7 +20,7 @@ from relume.imaging.limits import WIDE
 from relume.ports import RunContext
 from relume.recipes import build
 from relume.settings import load_settings
-from relume.wiring import build_pipeline
+from relume.wiring.providers import build_pipeline
 
 SEED = 20
 PAPER = (246, 245, 243)

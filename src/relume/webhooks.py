@@ -8,7 +8,7 @@ from datetime import timedelta
 from standardwebhooks import Webhook
 
 from relume.jobs.models import WebhookDelivery
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.deliveries import Deliveries
 from relume.metrics import WEBHOOKS
 from relume.outbound import UrlPolicy
 from relume.ports import NO_METERS, Clock, Meters
@@ -28,13 +28,13 @@ class WebhookSender:
 
     def __init__(
         self,
-        repository: JobRepository,
+        deliveries: Deliveries,
         policy: UrlPolicy,
         clock: Clock,
         secret: str,
         meters: Meters = NO_METERS,
     ) -> None:
-        self._repository = repository
+        self._deliveries = deliveries
         self._meters = meters
         self._policy = policy
         self._client = policy.client()
@@ -53,7 +53,7 @@ class WebhookSender:
 
     async def send_due(self) -> int:
         """Send what is due now. Returns how many were tried."""
-        deliveries = await self._repository.due_deliveries(self._clock.now(), _SENDING)
+        deliveries = await self._deliveries.due(self._clock.now(), _SENDING)
         await asyncio.gather(*(self._send(delivery) for delivery in deliveries))
         return len(deliveries)
 
@@ -64,15 +64,15 @@ class WebhookSender:
         status = await self._post(delivery)
         now = self._clock.now()
         if status is not None and 200 <= status < 300:
-            await self._repository.update_delivery(delivery.id, last_status=status, delivered_at=now)
+            await self._deliveries.update(delivery.id, last_status=status, delivered_at=now)
             self._meters.count(WEBHOOKS, outcome="delivered")
         elif delivery.tries > len(RETRY_SECONDS):
             log.warning("webhook.given_up", job_id=str(delivery.job_id), status=status)
-            await self._repository.update_delivery(delivery.id, last_status=status, given_up_at=now)
+            await self._deliveries.update(delivery.id, last_status=status, given_up_at=now)
             self._meters.count(WEBHOOKS, outcome="given_up")
         else:
             again = now + timedelta(seconds=RETRY_SECONDS[delivery.tries - 1])
-            await self._repository.update_delivery(delivery.id, last_status=status, next_try_at=again)
+            await self._deliveries.update(delivery.id, last_status=status, next_try_at=again)
             self._meters.count(WEBHOOKS, outcome="failed")
 
     async def _post(self, delivery: WebhookDelivery) -> int | None:

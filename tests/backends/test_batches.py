@@ -10,10 +10,10 @@ import pytest
 from relume.errors import Conflict, IdempotencyMismatch, NotFound, ProviderUnavailable
 from relume.imaging.limits import Limits
 from relume.imaging.photo import Photo
-from relume.jobs.batch_repository import BatchRepository
 from relume.jobs.batches import BatchService, BatchSubmission
 from relume.jobs.models import Batch, Job, JobStatus
-from relume.jobs.repository import KeyTaken
+from relume.jobs.repository.batches import BatchRepository
+from relume.jobs.repository.jobs import KeyTaken
 from relume.ports import RunContext
 from relume.recipes import ENHANCE_MODEL, build
 from relume.tasks import Task

@@ -18,22 +18,22 @@ from tests.providers import Held
 async def test_a_job_is_claimed_once(engine: Engine) -> None:
     job = await engine.submit()
     now = engine.clock.now()
-    claims = await asyncio.gather(*(engine.repository.claim(job.id, now, LEASE) for _ in range(8)))
+    claims = await asyncio.gather(*(engine.repository.leases.claim(job.id, now, LEASE) for _ in range(8)))
     assert sum(claim is not None for claim in claims) == 1
 
 
 @BOTH_STORES
 async def test_an_abandoned_job_is_run_again_and_ends_once(engine: Engine) -> None:
     job = await engine.submit()
-    dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    dead = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert dead is not None
-    assert await engine.repository.due(engine.clock.now()) == []
+    assert await engine.repository.due.ids(engine.clock.now()) == []
     engine.clock.forward(seconds=31)
-    assert await engine.repository.due(engine.clock.now()) == [(job.id, "local")]
+    assert await engine.repository.due.ids(engine.clock.now()) == [(job.id, "local")]
     ended = await engine.ended(job)
     assert (ended.status, ended.runs) == (JobStatus.SUCCEEDED, 2)
     with pytest.raises(LeaseLost):
-        await engine.repository.finish(dead, None, status=JobStatus.FAILED)
+        await engine.repository.leases.finish(dead, None, status=JobStatus.FAILED)
     assert (await engine.repository.get(job.id)).status is JobStatus.SUCCEEDED
 
 
@@ -46,7 +46,7 @@ async def test_a_worker_that_lost_its_lease_publishes_nothing(engine: Engine) ->
     await held.started.wait()
     engine.clock.forward(seconds=31)
     held.go.set()
-    winner = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    winner = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert winner is not None
     await sleeper
     current = await engine.repository.get(job.id)
@@ -76,7 +76,7 @@ async def test_a_long_job_keeps_its_lease(engine: Engine) -> None:
 async def test_a_job_that_kills_its_workers_is_given_up(engine: Engine) -> None:
     job = await engine.submit()
     for _ in range(MAX_RUNS):
-        assert await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+        assert await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
         engine.clock.forward(seconds=31)
     ended = await engine.ended(job)
     assert (ended.status, ended.error_code) == (JobStatus.FAILED, "job_interrupted")

@@ -10,7 +10,7 @@ from tests.engine import LEASE, Engine
 async def test_thirty_jobs_left_by_a_dead_process_end_once_each(engine: Engine) -> None:
     jobs = [await engine.submit(scale=1) for _ in range(30)]
     for job in jobs[:5]:
-        assert await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+        assert await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     engine.clock.forward(seconds=31)
     async with engine.working_queue():
         while (await engine.repository.counts()).get("succeeded", 0) < 30:

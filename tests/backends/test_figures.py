@@ -20,7 +20,7 @@ from relume.imaging.photo import Photo
 from relume.jobs.figures import Figures, LaneLoad, running_query, waiting_query
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.pulse import ALIVE, Pulse
-from relume.jobs.repository import expired_query, staged_query
+from relume.jobs.repository.files import expired_query, staged_query
 from relume.jobs.tallies import MemoryMeters, TallyKey
 from relume.metrics import COST, JOB_DURATION, WEBHOOKS
 from relume.ports import RunContext
@@ -141,7 +141,7 @@ async def test_what_waits_and_runs_is_told_by_lane(engine: Engine, figures: Figu
     engine.clock.forward(minutes=2)
     running = await engine.submit()
     assert await figures.lanes() == {"local": LaneLoad(waiting=2, oldest_since=accepted_at)}
-    await engine.repository.claim(running.id, engine.clock.now(), timedelta(seconds=30))
+    await engine.repository.leases.claim(running.id, engine.clock.now(), timedelta(seconds=30))
     assert await figures.lanes() == {"local": LaneLoad(waiting=1, oldest_since=accepted_at, running=1)}
 
 
@@ -234,7 +234,7 @@ async def test_a_result_from_the_cache_is_counted_as_such_and_a_second_run_too(e
     for _ in range(2):
         await engine.runner(served_by="scripted").run((await engine.submit()).id)
     job = await engine.submit()
-    await engine.repository.claim(job.id, engine.clock.now(), timedelta(seconds=30))
+    await engine.repository.leases.claim(job.id, engine.clock.now(), timedelta(seconds=30))
     engine.clock.forward(seconds=31)
     await engine.runner(served_by="scripted").run(job.id)
     counted = engine.meters.take()

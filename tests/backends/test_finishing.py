@@ -16,7 +16,7 @@ from tests.engine import LEASE, Engine
 @BOTH_STORES
 async def test_death_before_the_commit_leaves_a_stray_that_is_swept(engine: Engine) -> None:
     job = await engine.submit()
-    dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    dead = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert dead is not None
     await engine.store.put(f"results/staging/{job.id}.1.png", b"half a life")
     engine.clock.forward(seconds=31)

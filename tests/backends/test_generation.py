@@ -136,7 +136,7 @@ async def test_jobs_are_paged_newest_first(engine: Engine) -> None:
 async def test_attempts_are_counted_for_many_jobs_at_once(engine: Engine) -> None:
     first, second, third = [(await submitted(engine)).id for _ in range(3)]
     for job_id in (first, first, second):
-        await engine.repository.record_attempt(
+        await engine.repository.leases.record_attempt(
             AttemptRow(
                 job_id=job_id,
                 run=1,

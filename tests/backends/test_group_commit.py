@@ -17,7 +17,7 @@ from relume.database import Database
 from relume.errors import LeaseLost
 from relume.jobs.group_commit import GroupCommit
 from relume.jobs.models import IdempotencyKey, Job, JobStatus
-from relume.jobs.repository import JobRepository, KeyTaken
+from relume.jobs.repository.jobs import JobRepository, KeyTaken
 from tests.engine import LEASE, Engine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,12 +89,12 @@ async def test_a_bad_member_fails_alone(database: Database) -> None:
 async def test_a_lost_lease_undoes_nobody_elses_write(engine: Engine) -> None:
     counted = Counted(engine.database)
     job, other = await engine.submit(), new_job()
-    claimed = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    claimed = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert claimed is not None
     stranger = claimed.model_copy(update={"lease_token": "another"})
     before = counted.number
     lost, added = await asyncio.gather(
-        engine.repository.finish(stranger, None, status=JobStatus.FAILED),
+        engine.repository.leases.finish(stranger, None, status=JobStatus.FAILED),
         engine.repository.add(other),
         return_exceptions=True,
     )

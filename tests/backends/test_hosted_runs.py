@@ -14,10 +14,10 @@ from tests.engine import LEASE, Engine
 
 async def test_a_hosted_run_is_remembered_until_the_job_has_ended(engine: Engine) -> None:
     job = await engine.submit()
-    dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    dead = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert dead is not None
-    await JobExternalIds(dead, engine.repository, engine.clock).remember(0, "replicate", "p1")
-    await JobExternalIds(dead, engine.repository, engine.clock).remember(0, "replicate", "p2")
+    await JobExternalIds(dead, engine.repository.leases, engine.clock).remember(0, "replicate", "p1")
+    await JobExternalIds(dead, engine.repository.leases, engine.clock).remember(0, "replicate", "p2")
     recalled: list[str | None] = []
 
     async def recalls(_task: Task, _photo: Photo, context: RunContext) -> None:
@@ -28,12 +28,12 @@ async def test_a_hosted_run_is_remembered_until_the_job_has_ended(engine: Engine
     engine.clock.forward(seconds=31)
     assert (await engine.ended(job)).status is JobStatus.SUCCEEDED
     assert recalled == ["p2", None]
-    assert await JobExternalIds(dead, engine.repository, engine.clock).recall(0, "replicate") is None
+    assert await JobExternalIds(dead, engine.repository.leases, engine.clock).recall(0, "replicate") is None
 
 
 async def test_what_was_paid_for_one_hosted_run_is_counted_once(engine: Engine) -> None:
     job = await engine.submit()
-    claimed = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    claimed = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert claimed is not None
     for run, external_id in ((1, "p1"), (2, "p1"), (2, "p2")):
         attempt = AttemptRow(
@@ -46,6 +46,6 @@ async def test_what_was_paid_for_one_hosted_run_is_counted_once(engine: Engine) 
             seconds=1.0,
             cost_usd=0.002,
         )
-        await engine.repository.record_attempt(attempt)
-    await engine.repository.finish(claimed, None, status=JobStatus.SUCCEEDED)
+        await engine.repository.leases.record_attempt(attempt)
+    await engine.repository.leases.finish(claimed, None, status=JobStatus.SUCCEEDED)
     assert (await engine.repository.get(job.id)).cost_usd == pytest.approx(0.004)

@@ -48,7 +48,7 @@ async def test_a_chore_that_fails_keeps_no_other_from_being_done(
     async def broken(_limit: int = 1) -> list[Job]:
         raise OSError("the database is away")
 
-    monkeypatch.setattr(engine.repository, "staged", broken)
+    monkeypatch.setattr(engine.repository.files, "staged", broken)
     await engine.janitor.sweep()
     assert (await engine.repository.get(job.id)).files_deleted_at is not None
 

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, text
 
 from relume.database import Database
 from relume.errors import Conflict, Expired, NotFound
-from relume.jobs.batch_repository import BatchRepository
 from relume.jobs.filenames import folded
 from relume.jobs.listing import JobFilter
 from relume.jobs.models import Batch, Job, JobStatus
 from relume.jobs.originals import delete_files, original_key
+from relume.jobs.repository.batches import BatchRepository
 from relume.recipes import GENERATION_MODEL, PICTURE_MODEL, TEXT_MODEL
 from tests import photos
 from tests.backends.conftest import BOTH_STORES
@@ -146,7 +146,7 @@ async def test_each_waiting_job_knows_its_place(engine: Engine, database: Databa
         return [1 + await batches.waiting_before(job) for job in jobs]
 
     assert await places() == [1, 2, 3, 4, 5]
-    assert await engine.repository.claim(inside[0], engine.clock.now(), timedelta(seconds=30))
+    assert await engine.repository.leases.claim(inside[0], engine.clock.now(), timedelta(seconds=30))
     assert (await places())[2:] == [2, 3, 4]
 
 

@@ -40,7 +40,7 @@ async def accepted(engine: Engine, client: str = "ann", key: str | None = None) 
 
 async def spent(engine: Engine, job: Job, cost_usd: float) -> None:
     """The job ends, after a try that cost so much."""
-    await engine.repository.record_attempt(
+    await engine.repository.leases.record_attempt(
         AttemptRow(
             job_id=job.id,
             run=1,

@@ -10,9 +10,8 @@ import pytest
 from relume.database import Database
 from relume.errors import ProviderUnavailable
 from relume.imaging.photo import Photo
-from relume.jobs.models import AttemptRow, JobStatus, UsageDay
+from relume.jobs.models import ENDED, AttemptRow, JobStatus, UsageDay
 from relume.jobs.recent import (
-    ENDED,
     RecentFigures,
     Tried,
     Usage,
@@ -39,7 +38,7 @@ async def attempt(engine: Engine, provider: str, at: datetime, seconds: float, *
     row = AttemptRow(
         job_id=job.id, run=1, task="upscale", provider=provider, started_at=at, seconds=seconds, **more
     )
-    await engine.repository.record_attempt(row)
+    await engine.repository.leases.record_attempt(row)
 
 
 async def test_attempts_of_today_by_provider(engine: Engine, recent: RecentFigures) -> None:

@@ -128,7 +128,7 @@ async def test_death_between_the_two_moves_is_mended(engine: Engine, monkeypatch
 
 async def test_death_before_the_commit_leaves_strays_that_are_swept(engine: Engine) -> None:
     job = await engine.submit()
-    dead = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    dead = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert dead is not None
     await engine.store.put(f"results/staging/{job.id}.{dead.lease_token}.unmixed.png", b"half a life")
     engine.clock.forward(seconds=31)
@@ -142,7 +142,7 @@ async def test_a_kept_restoration_is_no_stray(engine: Engine) -> None:
     job = await engine.ended(await engine.submit())
     assert job.finished_at is not None
     engine.clock.time = job.finished_at.replace(year=2046)
-    await engine.repository.mark_promoted(job.id)
+    await engine.repository.files.mark_promoted(job.id)
     assert await engine.janitor._remove_strays() == 0
     assert unmixed_files(engine) == [f"results/{job.id}.unmixed.png"]
 

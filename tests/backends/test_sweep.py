@@ -25,7 +25,7 @@ class Broker:
 
 
 def sweep(engine: Engine, broker: Broker) -> Sweep:
-    return Sweep(engine.repository, engine.clock, broker.depth, PATIENCE)
+    return Sweep(engine.repository.due, engine.clock, broker.depth, PATIENCE)
 
 
 async def test_a_job_that_was_just_accepted_is_left_to_its_message(engine: Engine) -> None:
@@ -60,7 +60,7 @@ async def test_a_long_backlog_is_not_a_loss(engine: Engine) -> None:
 
 async def test_a_job_of_a_dead_worker_is_repeated_when_its_lease_has_run_out(engine: Engine) -> None:
     job = await engine.submit()
-    await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     broker = Broker()
     broker.held = 100
     engine.clock.forward(seconds=LEASE.total_seconds() - 1)
@@ -75,10 +75,10 @@ async def test_a_job_of_a_dead_worker_is_repeated_when_its_lease_has_run_out(eng
 
 async def test_a_job_that_was_given_back_is_repeated_at_once_when_it_may_run(engine: Engine) -> None:
     job = await engine.submit()
-    claimed = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    claimed = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert claimed is not None
     rest = timedelta(seconds=10)
-    await engine.repository.release(claimed, engine.clock.now() + rest, count_run=True)
+    await engine.repository.leases.release(claimed, engine.clock.now() + rest, count_run=True)
     assert await sweep(engine, Broker()).overdue() == []
     engine.clock.forward(seconds=11)
     assert await sweep(engine, Broker()).overdue() == [(job.id, "local")]

@@ -15,10 +15,10 @@ from tests.providers import Held
 
 async def test_progress_never_goes_back(engine: Engine) -> None:
     job = await engine.submit()
-    claimed = await engine.repository.claim(job.id, engine.clock.now(), LEASE)
+    claimed = await engine.repository.leases.claim(job.id, engine.clock.now(), LEASE)
     assert claimed is not None
-    await engine.repository.progress(claimed, 0.7, "denoise")
-    await engine.repository.progress(claimed, 0.2, "decode")
+    await engine.repository.leases.progress(claimed, 0.7, "denoise")
+    await engine.repository.leases.progress(claimed, 0.2, "decode")
     now = await engine.repository.get(job.id)
     assert (now.progress, now.step) == (0.7, "decode")
 

@@ -27,7 +27,7 @@ async def receiver() -> AsyncIterator[Loopback]:
 @pytest.fixture
 async def sender(engine: Engine, receiver: Loopback) -> AsyncIterator[WebhookSender]:
     policy = UrlPolicy([f"127.0.0.1:{receiver.port}"])
-    sender = WebhookSender(engine.repository, policy, engine.clock, SECRET, engine.meters)
+    sender = WebhookSender(engine.repository.deliveries, policy, engine.clock, SECRET, engine.meters)
     yield sender
     await sender.close()
 
@@ -61,7 +61,7 @@ async def test_a_refused_message_is_tried_ten_times_and_given_up(
     assert await sender.send_due() == 1
     engine.clock.forward(days=2)
     assert await sender.send_due() == 0
-    (delivery,) = await engine.repository.deliveries(job.id)
+    (delivery,) = await engine.repository.deliveries.of_job(job.id)
     assert (delivery.tries, delivery.last_status, delivery.delivered_at) == (10, 500, None)
     assert delivery.given_up_at is not None
     assert timedelta(seconds=sum(RETRY_SECONDS)) < timedelta(hours=2)
@@ -84,7 +84,7 @@ async def test_a_cancelled_job_is_told_as_failed(
 
 
 async def test_a_private_receiver_is_never_contacted(engine: Engine, receiver: Loopback) -> None:
-    strict = WebhookSender(engine.repository, UrlPolicy(), engine.clock, SECRET)
+    strict = WebhookSender(engine.repository.deliveries, UrlPolicy(), engine.clock, SECRET)
     await ended_job(engine, receiver.url("/hook"))
     assert await strict.send_due() == 1
     await strict.close()

@@ -14,7 +14,7 @@ import pytest
 
 from relume.http.app import create_app
 from relume.settings import load_settings
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 _ADDRESS = re.compile(r"at (http://\S+)/dashboard/")
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from relume.database import database_url
 from relume.errors import SettingsError
 from relume.settings import Settings, load_settings, names_of
-from relume.wiring import storage_areas
+from relume.wiring.storage import storage_areas
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def revoke(name: Name) -> None:
 def _with_keys(use: Callable[[KeyRing], Awaitable[T]]) -> T:
     settings = read_settings()
     log_faults(settings)
-    from relume.wiring import opened_keys
+    from relume.wiring.database import opened_keys
 
     async def work() -> T:
         async with opened_keys(settings) as ring:

@@ -35,7 +35,7 @@ def worker(
         )
     from relume.cli.working import Supervisor, is_supervised, work
     from relume.telemetry import configure_logging
-    from relume.wiring import refuse_what_is_not_here
+    from relume.wiring.roles import refuse_what_is_not_here
 
     refuse_what_is_not_here(settings)
     if is_supervised():

@@ -17,7 +17,8 @@ from relume.loops import LoopThread
 from relume.queues.celery_worker import CeleryWorker
 from relume.settings import Settings
 from relume.telemetry import configure_logging, logger
-from relume.wiring import LOCAL_PLACES, build_services
+from relume.wiring.build import build_services
+from relume.wiring.roles import LOCAL_PLACES
 
 log = logger(__name__)
 

@@ -21,6 +21,7 @@ from relume.http import (
     pictures,
     problems,
     rendering,
+    retrying,
     schema,
 )
 from relume.http.contracts import enhance, generate, mobile, restore_url, v1
@@ -28,7 +29,7 @@ from relume.http.gate import KEY_HEADER, Gate
 from relume.http.lookout import Lookout
 from relume.http.measured import Measured
 from relume.settings import Settings
-from relume.wiring import build_services
+from relume.wiring.build import build_services
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(generate.router(services, gate))
     app.include_router(generate.media_router(services))
     app.include_router(rendering.router(services, gate))
+    app.include_router(retrying.router(services, gate))
     app.include_router(files.router(services.jobs, settings))
     app.include_router(pictures.router(services.jobs, services.store))
     app.include_router(downloads.router(services.jobs))

@@ -29,7 +29,7 @@ from relume.recipes import (
     find,
     listed_models,
 )
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 _MAX_COUNT = 1000
 _MAX_SIDE = 16384

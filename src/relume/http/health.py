@@ -24,7 +24,8 @@ from relume.jobs.pulse import ALIVE
 from relume.ports import Provider
 from relume.providers import reach
 from relume.telemetry import logger
-from relume.wiring import LANES, Services
+from relume.wiring.roles import LANES
+from relume.wiring.services import Services
 
 log = logger(__name__)
 

@@ -32,7 +32,8 @@ from relume.jobs.models import JobStatus, ProcessRow
 from relume.jobs.pulse import ALIVE, KINDS
 from relume.jobs.tallies import TallyKey
 from relume.telemetry import logger
-from relume.wiring import LANES, Services
+from relume.wiring.roles import LANES
+from relume.wiring.services import Services
 
 log = logger(__name__)
 

@@ -24,7 +24,8 @@ from relume.jobs.figures import LaneLoad
 from relume.jobs.models import Job
 from relume.jobs.pulse import ALIVE
 from relume.jobs.recent import HOUR, Tried
-from relume.wiring import Services, storage_areas
+from relume.wiring.services import Services
+from relume.wiring.storage import storage_areas
 
 _PATIENCE_SECONDS = 5.0
 _FRESH_SECONDS = 3.0

@@ -16,11 +16,12 @@ from relume.imaging.inspect import ImageInfo
 from relume.imaging.limits import Limits
 from relume.imaging.photo import ImageFormat
 from relume.jobs import counting
-from relume.jobs.batch_repository import RETRIED, BatchRepository
 from relume.jobs.filenames import display_name, folded
 from relume.jobs.files import upload_key
 from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus
-from relume.jobs.repository import KeyTaken
+from relume.jobs.repository.batches import BatchRepository
+from relume.jobs.repository.jobs import KeyTaken
+from relume.jobs.retrying import can_retry
 from relume.jobs.service import JobService, scope_of
 from relume.metrics import REFUSALS
 from relume.pipeline import Pipeline
@@ -133,7 +134,7 @@ class BatchService:
         when there is nothing to try again.
         """
         await self.repository.get(batch_id)
-        pairs = [await self._again(job) for job in await self.repository.jobs(batch_id) if _can_retry(job)]
+        pairs = [await self._again(job) for job in await self.repository.jobs(batch_id) if can_retry(job)]
         copied = [pair for pair in pairs if pair is not None]
         try:
             placed = await self.repository.replace(copied)
@@ -153,7 +154,7 @@ class BatchService:
         now = self._clock.now()
         same = old.model_dump(include=_KEPT_BY_RETRY)
         new = Job(**same, id=uuid4(), created_at=now, available_at=now, enqueued_at=now)
-        assert old.input_key is not None  # noqa: S101 (_can_retry)
+        assert old.input_key is not None  # noqa: S101 (can_retry, and no photo of a batch comes by URL)
         new.input_key = upload_key(new.id, ImageFormat(str(old.input_format)))
         try:
             await self._store.put(new.input_key, await self._store.get(old.input_key))
@@ -266,10 +267,6 @@ _KEPT_BY_RETRY = {
     *("model_id", "strength", "scale", "parameters", "local_only", "lane"),
     *("input_format", "input_width", "input_height", "input_bytes"),
 }
-
-
-def _can_retry(job: Job) -> bool:
-    return job.status in RETRIED and job.input_key is not None and job.files_deleted_at is None
 
 
 def _new_job(batch: Batch, submission: BatchSubmission, index: int, received: ReceivedFile) -> Job:

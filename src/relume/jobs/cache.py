@@ -12,7 +12,7 @@ from typing import Any
 from relume.errors import NotFound
 from relume.imaging.photo import ImageFormat
 from relume.jobs.models import Job
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.pipeline import Restored
 from relume.ports import Store
 from relume.recipes import Recipe

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, select
 
 from relume.jobs.models import Job, JobStatus, ProcessRow, Tally, column
-from relume.jobs.repository import Transactions
 from relume.jobs.tallies import TallyKey
+from relume.jobs.transactions import Transactions
 from relume.jobs.unbroken import unbroken
 from relume.jobs.upsert import upsert
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from relume.errors import NotFound
 from relume.jobs.files import MEDIA, METADATA, RESULTS, UPLOADS, all_keys, owner
 from relume.jobs.models import Job
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.jobs.runner import promote
 from relume.ports import Clock, Store
 from relume.telemetry import logger
@@ -76,23 +76,23 @@ class Janitor:
                     log.info("janitor.swept", chore=chore.__name__.lstrip("_"), number=done)
 
     async def _promote(self) -> int:
-        jobs = await self._repository.staged()
+        jobs = await self._repository.files.staged()
         for job in jobs:
             staged, final = str(job.staged_key), str(job.result_key)
             try:
                 await promote(job.id, staged, final, self._store, self._repository, unmixed=job.unmixed_key)
             except NotFound:
                 log.exception("janitor.result_missing", job_id=str(job.id))
-                await self._repository.mark_promoted(job.id)
+                await self._repository.files.mark_promoted(job.id)
             except Exception:
                 log.exception("janitor.fault", chore="promote", job_id=str(job.id))
         return len(jobs)
 
     async def _expire(self) -> int:
         total = 0
-        while jobs := await self._repository.expired(self._clock.now()):
+        while jobs := await self._repository.files.expired(self._clock.now()):
             await self._store.delete([key for job in jobs for key in all_keys(job)])
-            await self._repository.mark_files_deleted([job.id for job in jobs], self._clock.now())
+            await self._repository.files.mark_deleted([job.id for job in jobs], self._clock.now())
             total += len(jobs)
         return total
 
@@ -124,20 +124,20 @@ class Janitor:
         return await self._store.remove_unfinished(self._clock.now() - _STRAY_AGE)
 
     async def _forget_keys(self) -> int:
-        return await self._repository.delete_keys_before(self._clock.now() - _KEY_AGE)
+        return await self._repository.retention.delete_keys_before(self._clock.now() - _KEY_AGE)
 
     async def _forget_jobs(self) -> int:
         """Their files, where they are still kept, are strays from now on."""
         if self._keep_jobs is None:
             return 0
         moment, total = self._clock.now() - self._keep_jobs, 0
-        while deleted := await self._repository.delete_ended_before(moment):
+        while deleted := await self._repository.retention.delete_ended_before(moment):
             total += deleted
-        await self._repository.delete_empty_batches_before(moment)
+        await self._repository.retention.delete_empty_batches_before(moment)
         return total
 
     async def _forget_usage(self) -> int:
-        return await self._repository.delete_usage_before((self._clock.now() - _USAGE_AGE).date())
+        return await self._repository.retention.delete_usage_before((self._clock.now() - _USAGE_AGE).date())
 
     async def _strays(self, keys: list[str]) -> list[str]:
         """Those of `keys` that are ours by name, and that their job does not name (any more)."""

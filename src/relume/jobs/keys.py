@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from relume.errors import Conflict, NotFound
 from relume.jobs.models import ApiKey
-from relume.jobs.repository import Transactions
+from relume.jobs.transactions import Transactions
 from relume.jobs.unbroken import whole
 from relume.ports import Clock
 

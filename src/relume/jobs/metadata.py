@@ -16,7 +16,7 @@ from uuid import UUID
 from relume.errors import Conflict
 from relume.jobs.files import metadata_key
 from relume.jobs.models import AttemptRow, Job, JobStatus, worked_last
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.ports import Store
 
 _ASKED = (

@@ -42,6 +42,9 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
 _STATUS = Enum(
     JobStatus, native_enum=False, length=12, values_callable=lambda kind: [member.value for member in kind]
 )

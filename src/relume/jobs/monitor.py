@@ -15,7 +15,7 @@ from relume.jobs import counting
 from relume.jobs.cancels import CancelListener
 from relume.jobs.external_ids import JobExternalIds
 from relume.jobs.models import AttemptRow, Job, JobStatus
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.leases import Leases
 from relume.ports import NO_METERS, Attempt, Clock, Events, JobEvent, Meters, RunContext
 from relume.telemetry import logger
 
@@ -39,7 +39,7 @@ class JobMonitor:
     def __init__(
         self,
         job: Job,
-        repository: JobRepository,
+        leases: Leases,
         events: Events,
         clock: Clock,
         lease: timedelta,
@@ -48,14 +48,14 @@ class JobMonitor:
     ) -> None:
         self._job = job
         self._meters = meters
-        self._repository = repository
+        self._leases = leases
         self._events = events
         self._clock = clock
         self._lease = lease
         self._cancels = cancels
         self._context = RunContext(
             deadline=_monotonic(job.deadline_at, clock),
-            external_ids=JobExternalIds(job, repository, clock),
+            external_ids=JobExternalIds(job, leases, clock),
             on_progress=self._on_progress,
             on_attempt=self._on_attempt,
         )
@@ -101,7 +101,7 @@ class JobMonitor:
             return
         progress, step = latest or (self.reached, None)
         rows = [_row(self._job, attempt) for attempt in attempts]
-        costs = await self._repository.progress(self._job, progress, step, rows)
+        costs = await self._leases.progress(self._job, progress, step, rows)
         self._count(attempts, costs)
         del self._attempts[: len(attempts)]
         self._written = latest
@@ -149,7 +149,7 @@ class JobMonitor:
         """A database that is away for a moment is no reason to stop, as long as the lease still runs."""
         renewed_until = self._clock.now() + self._lease
         try:
-            beat = await self._repository.renew(self._job, renewed_until)
+            beat = await self._leases.renew(self._job, renewed_until)
         except LeaseLost:
             self._lose()
         except Exception as error:  # noqa: BLE001

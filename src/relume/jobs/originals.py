@@ -8,7 +8,7 @@ from uuid import UUID
 from relume.errors import Conflict, Expired, NotFound
 from relume.jobs.files import all_keys, metadata_key
 from relume.jobs.models import Job
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.ports import Store
 from relume.telemetry import logger
 
@@ -34,11 +34,11 @@ async def delete_files(job_id: UUID, repository: JobRepository, store: Store, no
     not ended.
     """
     job = await repository.get(job_id)
-    if not await repository.forget_files(job_id, now):
+    if not await repository.files.forget(job_id, now):
         raise Conflict("The job has not ended yet. Cancel it first, then delete its files.")
     job = await repository.get(job_id)  # As it was when it ended: a worker may just have finished.
     await store.delete([*all_keys(job), metadata_key(job_id)])
     if job.files_deleted_at is None:
-        await repository.mark_files_deleted([job_id], now)
+        await repository.files.mark_deleted([job_id], now)
         log.info("files.deleted", job_id=str(job_id))
     return await repository.get(job_id)

@@ -11,11 +11,10 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 
 from relume.jobs.durations import Run
-from relume.jobs.models import AttemptRow, Job, JobStatus, UsageDay, column
-from relume.jobs.repository import Transactions
+from relume.jobs.models import ENDED, AttemptRow, Job, JobStatus, UsageDay, column
+from relume.jobs.transactions import Transactions
 from relume.jobs.unbroken import unbroken
 
-ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 HOUR = timedelta(hours=1)
 _TIMED_ATTEMPTS = 500
 """Of how many of the latest attempts the usual time is told."""

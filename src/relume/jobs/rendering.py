@@ -13,7 +13,7 @@ from relume.errors import Conflict, Expired, NotFound
 from relume.imaging.photo import ImageFormat
 from relume.jobs.files import unmixed_staging_key
 from relume.jobs.models import Job, JobStatus
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.pipeline import Restored
 from relume.ports import Store
 from relume.recipes import STRENGTH_MAX, build

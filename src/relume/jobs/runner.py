@@ -47,7 +47,7 @@ from relume.jobs.metadata import keep_metadata
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.monitor import JobMonitor
 from relume.jobs.rendering import UNCHANGED, as_it_is, owner_of, unmixed_of
-from relume.jobs.repository import JobRepository
+from relume.jobs.repository.jobs import JobRepository
 from relume.jobs.service import CANCELLED_DETAIL
 from relume.pipeline import Pipeline, Restored, Written
 from relume.ports import NO_METERS, Clock, Events, Fetcher, JobEvent, Meters, RunContext, Store
@@ -111,7 +111,7 @@ class Runner:
     async def run(self, job_id: UUID) -> None:
         """Run a job if it is free to be claimed; otherwise do nothing."""
         now = self._clock.now()
-        job = await self._repository.claim(job_id, now, self._lease)
+        job = await self._repository.leases.claim(job_id, now, self._lease)
         if job is None:
             return
         counting.claimed(self._meters, job, now)
@@ -123,13 +123,13 @@ class Runner:
         except asyncio.CancelledError:
             with suppress(Exception):
                 now = self._clock.now()
-                await asyncio.shield(self._repository.release(job, now, count_run=False))
+                await asyncio.shield(self._repository.leases.release(job, now, count_run=False))
             raise
         except (DBAPIError, OSError) as error:
             log.warning("job.put_back", job_id=str(job.id), run=job.runs, cause=repr(error))
             again = self._clock.now() + job.runs * _PUT_BACK
             with suppress(DBAPIError, OSError):  # Then the lease runs out by itself.
-                await self._repository.release(job, again, count_run=True)
+                await self._repository.leases.release(job, again, count_run=True)
 
     async def _run_claimed(self, job: Job) -> None:
         """Ends the job, whatever happens in it; only faults of the database or the disk leave it unfinished."""
@@ -157,7 +157,7 @@ class Runner:
 
     def _monitor(self, job: Job) -> JobMonitor:
         return JobMonitor(
-            job, self._repository, self._events, self._clock, self._lease, self._cancels, self._meters
+            job, self._repository.leases, self._events, self._clock, self._lease, self._cancels, self._meters
         )
 
     async def _work(self, job: Job, context: RunContext) -> _Done:
@@ -207,7 +207,7 @@ class Runner:
         key = upload_key(job.id, info.format, job.lease_token)
         await self._store.put(key, data)
         job.input_key = key
-        await self._repository.set_input(
+        await self._repository.leases.set_input(
             job,
             input_key=key,
             input_format=info.format,
@@ -283,7 +283,7 @@ class Runner:
             "progress": run.reached,
         } | values
         message = webhook_message.for_end(job, ended, now)
-        costs = await self._repository.finish(job, message, attempts=run.attempts, **ended)
+        costs = await self._repository.leases.finish(job, message, attempts=run.attempts, **ended)
         run.count(costs)
         counting.ended(self._meters, job, ended, cached=cached)
         progress = 1.0 if status is JobStatus.SUCCEEDED else run.reached
@@ -334,7 +334,7 @@ async def promote(
     await _move(staged, final, store)
     if final.startswith(f"{MEDIA}/"):
         await keep_metadata(job_id, store, repository)
-    await repository.mark_promoted(job_id)
+    await repository.files.mark_promoted(job_id)
 
 
 async def _move(staged: str, final: str, store: Store) -> None:

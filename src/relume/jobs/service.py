@@ -20,7 +20,7 @@ from relume.jobs.cancels import wish
 from relume.jobs.filenames import folded, shown_filename
 from relume.jobs.files import upload_key
 from relume.jobs.models import IdempotencyKey, Job, JobStatus
-from relume.jobs.repository import JobRepository, KeyTaken
+from relume.jobs.repository.jobs import JobRepository, KeyTaken
 from relume.metrics import REFUSALS
 from relume.pipeline import Pipeline
 from relume.ports import NO_METERS, Clock, Events, JobEvent, Meters, Queue, Store
@@ -50,6 +50,8 @@ class Submission:
     """What the client calls the photo, as it came."""
     render_of: Job | None = None
     """In place of both: whose restoration is to be mixed over its original at another strength."""
+    retry_of: Job | None = None
+    """Which job is tried again. Its kept original, where it has one, is in place of `data`."""
     parameters: dict[str, Any] | None = None
     formats: frozenset[ImageFormat] | None = None
     """What `data` may be; None for the formats of contract D."""
@@ -75,6 +77,8 @@ class Submission:
             parts.append("local_only")
         if self.render_of is not None:
             parts.append(f"render_of={self.render_of.id}")
+        if self.retry_of is not None:
+            parts.append(f"retry_of={self.retry_of.id}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -122,8 +126,9 @@ class JobService:
         job = self._new_job(submission)
         if submission.data is not None:
             await self._keep_input(job, submission.data, submission.formats)
-        if submission.render_of is not None:
-            await self._copy_input(job, submission.render_of)
+        origin = submission.retry_of or submission.render_of
+        if origin is not None and origin.input_key is not None:
+            await self._copy_input(job, origin, origin.input_key)
         try:
             await self.repository.add(job, self._key(submission, job))
         except (KeyTaken, QuotaExceeded) as error:
@@ -267,6 +272,7 @@ class JobService:
             scale=submission.recipe.scale,
             parameters=submission.parameters,
             local_only=submission.recipe.local_only,
+            render_of=submission.render_of.id if submission.render_of else None,
             source_url=submission.source_url,
             lane=submission.lane,
             webhook_url=submission.webhook_url,
@@ -285,14 +291,13 @@ class JobService:
         job.input_bytes = len(data)
         await self._store.put(job.input_key, data)
 
-    async def _copy_input(self, job: Job, origin: Job) -> None:
-        """A rendering has an original of its own. Raises Expired."""
+    async def _copy_input(self, job: Job, origin: Job, input_key: str) -> None:
+        """Each job has an original of its own. Raises Expired."""
         try:
-            data = await self._store.get(str(origin.input_key))
+            data = await self._store.get(input_key)
         except NotFound as error:
             raise Expired("The original of this job was deleted after its time.") from error
-        job.render_of, job.original_filename = origin.id, origin.original_filename
-        job.search_text = origin.search_text
+        job.original_filename, job.search_text = origin.original_filename, origin.search_text
         job.input_key = upload_key(job.id, ImageFormat(str(origin.input_format)))
         job.input_format, job.input_bytes = origin.input_format, origin.input_bytes
         job.input_width, job.input_height = origin.input_width, origin.input_height

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
-from relume.jobs.repository import Backlog, JobRepository
+from relume.jobs.repository.due import Backlog, DueJobs
 from relume.ports import Clock
 
 _AT_ONCE = 1000
@@ -23,12 +23,12 @@ class Sweep:
 
     def __init__(
         self,
-        repository: JobRepository,
+        due: DueJobs,
         clock: Clock,
         depth: Callable[[str], Awaitable[int]],
         patience: timedelta,
     ) -> None:
-        self._repository = repository
+        self._due = due
         self._clock = clock
         self._depth = depth
         self._patience = patience
@@ -38,10 +38,10 @@ class Sweep:
         now = self._clock.now()
         late = now - self._patience
         found: list[tuple[UUID, str]] = []
-        for backlog in await self._repository.backlogs(now, late):
+        for backlog in await self._due.backlogs(now, late):
             wanted = min(backlog.fresh + await self._lost(backlog), _AT_ONCE)
             if wanted:
-                ids = await self._repository.hand_out(backlog.lane, now, late, wanted)
+                ids = await self._due.hand_out(backlog.lane, now, late, wanted)
                 found += [(job_id, backlog.lane) for job_id in ids]
         return found
 

@@ -26,7 +26,9 @@ from relume.ports import RunContext
 from relume.providers.catalog import Catalog
 from relume.recipes import build, listed_models
 from relume.settings import FILES, Settings, names_of
-from relume.wiring import build_pipeline, build_store, refuse_what_is_not_here
+from relume.wiring.providers import build_pipeline
+from relume.wiring.roles import refuse_what_is_not_here
+from relume.wiring.storage import build_store
 
 Raster = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 

@@ -30,7 +30,7 @@ from relume.pipeline import Pipeline, Restored
 from relume.ports import RunContext
 from relume.recipes import Recipe
 from relume.settings import Settings
-from relume.wiring import build_pipeline
+from relume.wiring.providers import build_pipeline
 
 USAGE_ERROR = 2
 STDERR = 2

@@ -39,7 +39,7 @@ from relume.jobs.models import Job, JobStatus
 from relume.jobs.service import Submission
 from relume.picture_models import check_allowed
 from relume.recipes import GENERATION_MODEL, build
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 CONTRACT = "generate"
 _METADATA_EXPIRED = "The metadata of this job were deleted after their time."

@@ -14,7 +14,7 @@ from relume.http.problems import documented
 from relume.jobs.listing import JobFilter, Kind
 from relume.jobs.models import JobStatus
 from relume.jobs.originals import delete_files
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 BAD_INPUT = 422
 _MAX_PAGE = 100

@@ -35,7 +35,7 @@ from relume.recipes import (
     Recipe,
     build,
 )
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 CONTRACT = "mobile"
 WAIT_SECONDS = 110.0

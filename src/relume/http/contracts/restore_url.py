@@ -31,7 +31,7 @@ from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key, read_jso
 from relume.jobs.models import Job, JobStatus
 from relume.jobs.service import Submission
 from relume.recipes import RESTORE_URL_MODEL, build
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 CONTRACT = "restore_url"
 

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from relume.errors import InvalidParameter
 from relume.http import local_only
 from relume.recipes import SCALES, STRENGTH_DEFAULT, STRENGTH_MAX, STRENGTH_MIN, Recipe, build
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 
 def recipe_of(form: FormData, default_model: str, *, stays_local: bool) -> Recipe:

@@ -1,4 +1,4 @@
-"""The queries on batches, beside those on jobs in repository.py."""
+"""The queries on batches: many jobs of one request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from relume.errors import NotFound
 from relume.jobs.models import Batch, IdempotencyKey, Job, JobStatus, column
 from relume.jobs.quotas import NO_QUOTA, Quota
-from relume.jobs.repository import KeyTaken, Transactions, _rows
+from relume.jobs.repository.jobs import KeyTaken
+from relume.jobs.repository.statements import rows_changed
+from relume.jobs.transactions import Transactions
 from relume.jobs.unbroken import unbroken
 
 RETRIED = (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -86,7 +88,7 @@ class BatchRepository:
                     column(Job.status).in_(RETRIED),
                 )
                 leave = update(Job).where(*unless_taken).values(batch_id=None, batch_index=None)
-                if _rows(await session.execute(leave)) == 1:
+                if rows_changed(await session.execute(leave)) == 1:
                     session.add(new)
                     await session.flush()
                     placed.append(new)
