@@ -22,7 +22,7 @@ from relume.imaging.limits import MEGABYTE, WIDE, Limits
 from relume.imaging.photo import ImageFormat, Metadata, Photo
 from relume.imaging.provenance import SourceType, mark, marked_as
 from relume.imaging.resize import resize
-from relume.ports import CODECS, Provider, Result, RunContext, StepReport
+from relume.ports import CODECS, Credit, Provider, Result, RunContext, StepReport
 from relume.recipes import STRENGTH_MAX, Recipe
 from relume.room import Room
 from relume.tasks import Task
@@ -43,6 +43,8 @@ class TaskReport:
     seconds: float
     cost_usd: float
     steps: tuple[StepReport, ...]
+    credits: tuple[Credit, ...] = ()
+    """Of the local weights that made pixels of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,7 @@ def _report(task: Task, result: Result, seconds: float) -> TaskReport:
         seconds=round(seconds, 3),
         cost_usd=result.cost_usd,
         steps=result.steps,
+        credits=result.credits,
     )
 
 

@@ -39,6 +39,22 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """Whose trained weights made pixels on this machine, and what their licence allows."""
+
+    model: str
+    version: str
+    licence: str
+    """As published, or `unknown`."""
+    licence_note: str = ""
+    """What the licence's name does not tell, in a sentence."""
+    by: str = ""
+    """The authors; empty where they are not known."""
+    project: str = ""
+    """The address where the weights are published; empty where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a provider gives back, and what it used to make it. `photo` or `text`, as the task asks."""
 
@@ -57,6 +73,8 @@ class Result:
     """The provider's own id of the run. What was paid for one id is counted once."""
     cost_usd: float = 0.0
     text: str | None = None
+    credits: tuple[Credit, ...] = ()
+    """Of the local weights that made pixels of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ async def test_every_endpoint_documents_its_errors(client: Client) -> None:
     with_422 = {
         path for path, item in schema["paths"].items() for one in item.values() if "422" in one["responses"]
     }
-    below = ("/api/v1/estimate", "/api/v1/generate", "/api/v1/jobs", "/api/v1/jobs/{job_id}/render")
+    of_a_job = ("/api/v1/jobs/{job_id}/render", "/api/v1/jobs/{job_id}/retry")
+    below = ("/api/v1/estimate", "/api/v1/generate", "/api/v1/jobs", *of_a_job)
     assert with_422 == set(below), "bad input is 400 everywhere else"
     assert "image" in restore["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
 

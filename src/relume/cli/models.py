@@ -42,6 +42,8 @@ def list_models() -> None:
         table.add_row(card.name, f"built in, {card.version}", _mb(card.bytes), card.purpose, card.licence)
     console = Console()
     console.print(table)
+    for line in _credits(here):
+        console.print(line, highlight=False, markup=False)
     console.print(f"The folder is {settings.weights_dir.absolute()} (WEIGHTS_DIR).", highlight=False)
 
 
@@ -166,6 +168,22 @@ def _here(weights: Weights) -> tuple[str, str, str, str, str]:
     else:
         purpose = f"{weights.identity.architecture}, {weights.identity.scale} times"
     return weights.path.name, "here", _mb(weights.size_bytes), purpose, weights.licence
+
+
+def _credits(here: list[Weights]) -> list[str]:
+    """Whose the known families are, what their licences do not tell by name, and what nobody can tell."""
+    from relume.engines.weights import known_weights
+
+    families = {known.family: known for known in known_weights()}
+    lines = [f"{family}: by {known.by}, {known.project}" for family, known in families.items() if known.by]
+    lines += [
+        f"{family}: {known.licence}. {known.licence_note}"
+        for family, known in families.items()
+        if known.licence_note
+    ]
+    if any(weights.known is None for weights in here):
+        lines.append("Where a licence is unknown, ask whoever published the file.")
+    return lines
 
 
 def _mb(size: int) -> str:

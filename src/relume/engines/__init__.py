@@ -2,6 +2,8 @@
 
 known.json    the weights that can be downloaded: address, size, hash, licence
 weights.py    which weights lie in a folder, told by their content
+watch.py      weights that come and go while the service runs
+stock.py      the weights that can be used now, and which of them does a task
 download.py   fetch known weights, resumably, checked before they get their name
 packages.py   torch, spandrel, OpenVINO: imported late, without what they would do besides
 models.py     a weights file as a model: architecture, scale, how it wants its tiles

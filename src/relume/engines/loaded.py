@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from relume.engines.cuda import has_gpu, load_torch_engine
 from relume.engines.engine import Engine, EngineOptions
@@ -28,7 +28,7 @@ class LoadedModels:
         self.options = options
         self._load = load or load_engine
         self._engines: OrderedDict[tuple[str, str], Engine] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, weights: Weights, precision: str | None = None) -> Engine:
         """The model, loaded if it is not. Raises ModelUnusable."""
@@ -47,9 +47,17 @@ class LoadedModels:
             for key in [key for key in self._engines if key[0] == weights.sha256]:
                 del self._engines[key]
 
+    def keep_only(self, digests: Collection[str]) -> None:
+        """Unload all models but those of weights with these SHA-256."""
+        with self._lock:
+            for key in [key for key in self._engines if key[0] not in digests]:
+                del self._engines[key]
+                log.info("model.unloaded", sha256=key[0][:12], precision=key[1])
+
     @property
     def held_bytes(self) -> int:
-        return sum(engine.held_bytes for engine in self._engines.values())
+        with self._lock:
+            return sum(engine.held_bytes for engine in self._engines.values())
 
     def _make_room(self, wanted_bytes: int) -> None:
         limit = self.options.memory_mb * MEGABYTE

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import warnings
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,19 @@ def has_bf16() -> bool:
 
 def resolve_precision(asked: str) -> str:
     """`auto`, and bfloat16 where the processor has none, become what will be computed in."""
-    if asked in ("auto", "bf16"):
-        return "bf16" if has_bf16() else "f32"
-    return asked
+    if asked not in ("auto", "bf16"):
+        return asked
+    if has_bf16():
+        return "bf16"
+    if asked == "bf16":
+        _tell_of_no_bf16()
+    return "f32"
+
+
+@cache
+def _tell_of_no_bf16() -> None:
+    """Once in a process."""
+    log.warning("precision.not_here", asked="bf16", used="f32")
 
 
 def cache_folder(weights: Weights, options: EngineOptions, precision: str) -> Path:

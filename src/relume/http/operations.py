@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,7 +16,7 @@ from relume.http.problems import documented
 from relume.providers.prices import estimate, price_table
 from relume.recipes import listed_models
 from relume.tasks import GenerateText, TextToImage
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 
 class Health(BaseModel):
@@ -40,6 +41,18 @@ class Reference(BaseModel):
     usd: float
 
 
+class LocalWeights(BaseModel):
+    """Weights on this machine, whose they are, and under which licence."""
+
+    model: str
+    version: str
+    kind: Literal["upscaler", "faces", "detector", "recogniser"]
+    licence: str
+    licence_note: str
+    by: str
+    project: str
+
+
 class Info(BaseModel):
     service: Literal["relume"] = "relume"
     version: str = __version__
@@ -54,6 +67,8 @@ class Info(BaseModel):
     models: list[str]
     generation_models: dict[str, list[str]]
     """What makes pictures or text from prompts, by kind of task; the first is the default."""
+    local_weights: list[LocalWeights]
+    """What local models run with now, in the process that answers."""
     references: list[Reference]
     """What the hosted models usually take and cost: the base of estimates."""
 
@@ -117,6 +132,9 @@ def _info(services: Services) -> Info:
         chains=catalog.chains(),
         models=[card.id for card in listed_models()],
         generation_models=_generation_models(services),
+        local_weights=[
+            LocalWeights.model_validate(asdict(credit) | {"kind": kind}) for kind, credit in catalog.credits
+        ],
         references=_references(),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from relume.builtin.cartoon import STYLES
 from relume.errors import NoProvider, SettingsError
-from relume.ports import Provider
+from relume.ports import Credit, Provider
 from relume.providers.builtin import BuiltinProvider
 from relume.providers.chain import Breakers, Chain, Patience
 from relume.providers.cog import CogProvider
@@ -97,9 +97,21 @@ class Catalog:
         return {task.name: [provider.name for provider in chain.candidates(task)] for task in samples}
 
     @property
+    def credits(self) -> list[tuple[str, Credit]]:
+        """Of the weights on this machine that are used now, each with what it is for."""
+        return [credit for provider in self.providers for credit in getattr(provider, "credits", ())]
+
+    @property
     def fingerprint(self) -> str:
         """What results depend on besides the providers' names: the weights that are here."""
         return " ".join(getattr(provider, "fingerprint", "") for provider in self._providers.values())
+
+    async def refresh(self) -> None:
+        """Have those providers look around whose means can come and go while the service runs."""
+        for provider in self._providers.values():
+            refresh = getattr(provider, "refresh", None)
+            if refresh is not None:
+                await refresh()
 
     async def close(self) -> None:
         """Close the connections of those providers that hold any."""

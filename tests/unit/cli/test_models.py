@@ -22,7 +22,19 @@ Relume = Callable[..., Result]
 def entry(file: str, content: bytes, note: str = "") -> KnownWeights:
     digest = hashlib.sha256(content).hexdigest()
     return KnownWeights(
-        file, f"http://127.0.0.1:9/{file}", len(content), digest, "Net", "upscaler", 4, "tests", "MIT", note
+        file,
+        f"http://127.0.0.1:9/{file}",
+        len(content),
+        digest,
+        "Net",
+        "upscaler",
+        4,
+        "tests",
+        "MIT",
+        note,
+        "",
+        "Ann Author",
+        "https://example.org/net",
     )
 
 
@@ -63,6 +75,8 @@ def test_lists_what_is_here_and_what_is_not(relume: Relume, tmp_path: Path) -> N
     assert "SFace, compares restored faces" in lines["sface.onnx"]
     assert "not here" in lines["B.onnx"]
     assert "A.pth" not in lines
+    assert "Net: by Ann Author, https://example.org/net" in result.stdout
+    assert "Where a licence is unknown, ask" in result.stdout
 
 
 def test_a_known_file_takes_its_own_name_back(relume: Relume, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from relume.engines import openvino as module
 from relume.engines.engine import Engine, EngineOptions
@@ -73,6 +74,18 @@ def test_auto_takes_bf16_where_the_processor_has_it(compact_weights: Weights, ca
     assert engine.precision == ("bf16" if has_bf16() else "f32")
     assert engine.device == "processor"
     assert resolve_precision("f32") == "f32"
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_processor_without_bf16_says_so_once(monkeypatch: pytest.MonkeyPatch, *, has_it: bool) -> None:
+    """Whatever this processor has."""
+    monkeypatch.setattr(module, "has_bf16", lambda: has_it)
+    module._tell_of_no_bf16.cache_clear()
+    with capture_logs() as logs:
+        resolved = [resolve_precision(asked) for asked in ("auto", "f32", "int8", "bf16", "bf16")]
+    used = "bf16" if has_it else "f32"
+    assert resolved == [used, "f32", "int8", used, used]
+    assert [entry["event"] for entry in logs] == ([] if has_it else ["precision.not_here"])
 
 
 def test_a_model_is_converted_once(

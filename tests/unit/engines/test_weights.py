@@ -37,7 +37,19 @@ def one_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KnownWeights:
     file = tmp_path / "known.pth"
     file.write_bytes(b"known")
     entry = KnownWeights(
-        "Known.pth", "", 5, sha256_of(file), "Known net", "faces", 1, "tests", "MIT", "", version="v9"
+        "Known.pth",
+        "",
+        5,
+        sha256_of(file),
+        "Known net",
+        "faces",
+        1,
+        "tests",
+        "MIT",
+        "Not on Sundays.",
+        "v9",
+        "Ann Author",
+        "https://example.org/net",
     )
     monkeypatch.setattr(module, "known_weights", lambda: (entry,))
     return entry
@@ -50,6 +62,8 @@ def test_the_table_of_known_weights_is_whole() -> None:
         assert known.url.startswith("https://")
         assert known.url.endswith(f"/{known.file}")
         assert known.licence
+        assert known.by
+        assert known.project.startswith("https://github.com/")
     assert {known.kind for known in known_weights()} == {"upscaler", "faces", "detector"}
 
 
@@ -73,6 +87,9 @@ def test_known_weights_are_told_by_content_whatever_their_name(
     assert (found.known, found.kind, found.family) == (one_known, "faces", "Known net")
     assert found.version == f"v9 {one_known.sha256[:12]}"
     assert looker.asked == []
+    credit = found.credit
+    assert (credit.model, credit.licence, credit.by) == ("Known net", "MIT", "Ann Author")
+    assert (credit.licence_note, credit.project) == ("Not on Sundays.", "https://example.org/net")
 
 
 def test_unknown_weights_are_looked_into_once(tmp_path: Path) -> None:
@@ -82,6 +99,13 @@ def test_unknown_weights_are_looked_into_once(tmp_path: Path) -> None:
     looker = Looker()
     (found,) = folder(tmp_path, looker).scan()
     assert (found.kind, found.family, found.scale, found.licence) == ("upscaler", "Some net", 2, "unknown")
+    credit = found.credit
+    assert (credit.model, credit.version, credit.licence, credit.by) == (
+        "Some net",
+        found.sha256[:12],
+        "unknown",
+        "",
+    )
     assert folder(tmp_path, looker).scan() == [found]
     assert looker.asked == ["GFPGANv1.4.pth"]
 

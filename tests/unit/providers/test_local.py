@@ -80,18 +80,6 @@ def test_does_what_its_weights_are_for() -> None:
     assert not up.supports(Cartoonify())
 
 
-@pytest.mark.parametrize(
-    ("scale", "chosen"), [(4, (4, 30)), (2, (2, 10)), (1, (2, 10))], ids=["four times", "twice", "same size"]
-)
-def test_takes_the_model_of_the_very_scale_and_of_several_the_largest(
-    scale: int, chosen: tuple[int, int]
-) -> None:
-    files = [weights("upscaler", 4, 20), weights("upscaler", 4, 30), weights("upscaler", 2, 10)]
-    found = provider(*files)._upscaler_for(scale)
-    assert found is not None
-    assert (found.scale, found.size_bytes) == chosen
-
-
 def test_a_model_for_twice_runs_twice_where_there_is_no_other() -> None:
     assert provider(weights("upscaler", 2)).supports(Upscale(4))
 
@@ -117,6 +105,8 @@ async def test_enlarges_a_photo(folder: Path) -> None:
     assert result.photo.alpha is not None
     assert (result.provider, result.model, result.generative) == ("local", "RealESRGAN Compact", True)
     assert len(result.version) == 12
+    (credit,) = result.credits
+    assert (credit.model, credit.version, credit.licence) == (result.model, result.version, "unknown")
     assert "Enlarged 2 times by RealESRGAN Compact" in result.steps[0].detail
     assert "upscale" in told
 
@@ -138,6 +128,7 @@ async def test_restores_a_face_and_enlarges_the_rest(folder: Path, monkeypatch: 
     assert names[:3] == ["detect", "upscale", "restore_faces"]
     assert any("was restored" in step.detail for step in result.steps)
     assert result.model == "GFPGAN and RealESRGAN Compact"
+    assert [credit.model for credit in result.credits] == ["GFPGAN", "RealESRGAN Compact"]
 
 
 def _face_model(folder: Path) -> Weights:
@@ -162,6 +153,8 @@ async def test_restores_the_eyes_of_the_face_that_was_asked_for(folder: Path, tm
     none = await local.run(RestoreFaces(faces=(99,)), photo, RunContext())
     assert none.photo is photo
     assert not none.changed
+    assert none.credits == (), "the face model made nothing of it"
+    assert [credit.model for credit in all_faces.credits] == ["GFPGAN"]
     assert "Face 99 was asked for" in none.steps[-1].detail
 
 
@@ -262,6 +255,10 @@ def test_the_catalog_puts_it_before_the_built_in_restorer(folder: Path) -> None:
     catalog = Catalog(settings)
     assert catalog.chains()["upscale"] == ["local", "builtin"]
     assert catalog.lane(build("restoration/gfpgans-1.4")) == "local"
+    assert sorted((kind, credit.model) for kind, credit in catalog.credits) == [
+        ("faces", "GFPGAN"),
+        ("upscaler", "RealESRGAN Compact"),
+    ]
     only = Catalog(settings.model_copy(update={"provider": "local"}))
     assert [entry.name for entry in only.providers] == ["local"]
 
