@@ -76,7 +76,7 @@ async def test_what_cannot_be_rendered(client: Client) -> None:
     drawn = (await client.http.post("/api/huggingface/text-to-image", json=asked)).json()["job_id"]
     assert "prompt" in problem(await render(client, drawn, {"strength": 0.5}), 409, "conflict")
     job_id = await restored(client)
-    await client.services.jobs.repository.mark_files_deleted([UUID(job_id)], client.services.clock.now())
+    await client.services.jobs.repository.files.mark_deleted([UUID(job_id)], client.services.clock.now())
     problem(await render(client, job_id, {"strength": 0.5}), 410, "expired")
 
 

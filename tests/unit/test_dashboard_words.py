@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 import relume
-from relume.errors import RelumeError
+from relume.errors import (
+    JobUnfinished,
+    LeaseLost,
+    MethodNotAllowed,
+    OutputInvalid,
+    ProviderError,
+    RelumeError,
+    SettingsError,
+)
 
 DASHBOARD = Path(relume.__file__).parent / "dashboard"
 LANGUAGES = ("en", "vi")
@@ -153,6 +161,9 @@ def test_every_error_sentence_belongs_to_a_code() -> None:
     of_the_page |= set(re.findall(r"'error\.(\w+)'", scripts()))
     codes = {key.removeprefix("error.") for key in dictionary("en") if key.startswith("error.")}
     assert codes <= of_the_service | of_the_page
+    parts = {error.code for error in _all_errors(ProviderError)} - {OutputInvalid.code}
+    elsewhere = {error.code for error in (JobUnfinished, LeaseLost, MethodNotAllowed, SettingsError)}
+    assert of_the_service - parts - elsewhere <= codes, "each that a person can meet here has its words"
 
 
 def _all_errors(kind: type[RelumeError]) -> Iterator[type[RelumeError]]:

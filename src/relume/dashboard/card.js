@@ -1,58 +1,34 @@
-// One photo as the person sees it: picture, state in plain words, progress, what can be done.
+// One photo of Start as the person sees it: picture, state in plain words, what can be done.
 
 import { thumbnailPath } from './api.js';
 import { nextFrame } from './frame.js';
-import { explain, has, number, percent, t, translate } from './i18n.js';
+import { has, number, percent, t, translate } from './i18n.js';
+import { JobCard } from './jobcard.js';
 import { makeSlider } from './slider.js';
 
-const template = document.getElementById('card-template');
 const sameOptions = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-export class Card {
+export class Card extends JobCard {
   #slider = null;
   #shown = null; // the picture the frame shows now
 
-  /** @param actions {cancel, retry, force, again, remove, zoom}: each is called with the photo */
+  /** @param actions {cancel, retry, force, again, remove, zoom} */
   constructor(photo, actions, currentOptions) {
-    this.photo = photo;
+    super(photo, actions);
     this.currentOptions = currentOptions;
-    this.element = template.content.firstElementChild.cloneNode(true);
-    for (const button of this.element.querySelectorAll('button[data-action]')) {
-      button.addEventListener('click', () => actions[button.dataset.action](photo));
-    }
     const draw = () => this.render();
     photo.addEventListener('change', () => nextFrame(draw));
-    this.render();
+    draw();
   }
 
-  get #parts() {
-    const part = (name) => this.element.querySelector(`[data-part=${name}]`);
-    return { part, action: (name) => this.element.querySelector(`[data-action=${name}]`) };
-  }
-
-  render() {
+  drawPicture() {
     const { photo } = this;
-    this.element.dataset.state = photo.state;
-    this.element.style.setProperty('--progress', photo.progress);
     if (photo.width) this.element.style.setProperty('--ratio', photo.width / photo.height);
-    this.#renderPicture();
-    this.#renderWords();
-    this.#renderProgress();
-    this.#renderActions();
-  }
-
-  relabel() {
-    translate(this.element);
-    this.render();
-  }
-
-  #renderPicture() {
-    const { photo } = this;
     if (photo.state === 'done') this.#show(photo.resultPath, () => this.#compare());
     else if (photo.previewUrl) this.#show(photo.previewUrl, () => this.#preview());
-    else if (this.#slider) this.#show(null, () => this.#parts.part('frame').replaceChildren());
+    else if (this.#slider) this.#show(null, () => this.part('frame').replaceChildren());
     if (this.#slider && photo.previewUrl) this.#showBefore(photo.previewUrl);
-    this.#parts.part('placeholder').hidden = Boolean(photo.previewUrl || this.#slider);
+    this.part('placeholder').hidden = Boolean(photo.previewUrl || this.#slider);
     this.#describePicture();
   }
 
@@ -66,11 +42,11 @@ export class Card {
   #preview() {
     const image = new Image();
     image.src = this.photo.previewUrl;
-    this.#parts.part('frame').replaceChildren(image);
+    this.part('frame').replaceChildren(image);
   }
 
   #compare() {
-    this.#slider = makeSlider(this.#parts.part('frame'));
+    this.#slider = makeSlider(this.part('frame'));
     const { root, before, after } = this.#slider;
     root.classList.add('is-alone', 'is-loading');
     before.hidden = true;
@@ -106,7 +82,7 @@ export class Card {
 
   #describePicture() {
     const { name } = this.photo;
-    const frame = this.#parts.part('frame');
+    const frame = this.part('frame');
     for (const image of frame.querySelectorAll('img')) {
       const isResult = image.classList.contains('compare-after');
       image.alt = t(isResult ? 'card.result' : 'card.original', { name });
@@ -114,30 +90,19 @@ export class Card {
     translate(frame);
   }
 
-  #renderWords() {
-    const { photo } = this;
-    const { part } = this.#parts;
-    part('name').textContent = photo.name;
-    part('name').title = photo.name;
-    part('state').textContent = stateInWords(photo);
-    part('error').textContent = photo.isInTrouble ? errorInWords(photo.error) : '';
-    part('details').textContent = photo.isInTrouble ? '' : detailsOf(photo);
+  get state() {
+    return stateInWords(this.photo);
   }
 
-  #renderProgress() {
-    const { photo } = this;
-    const bar = this.#parts.part('progress');
-    bar.classList.toggle('is-shown', photo.isActive);
-    bar.setAttribute('aria-label', t('card.progress', { name: photo.name }));
-    bar.setAttribute('aria-valuenow', Math.round(photo.progress * 100));
-    bar.setAttribute('aria-hidden', String(!photo.isActive));
+  get details() {
+    return detailsOf(this.photo);
   }
 
-  #renderActions() {
+  get offers() {
     const { photo } = this;
     const done = photo.state === 'done';
     const canResend = Boolean(photo.file) || (photo.error?.code ?? '').startsWith('key_');
-    const shown = {
+    return {
       cancel: photo.isActive && photo.state !== 'cancelling',
       retry: (photo.state === 'failed' || photo.state === 'cancelled') && canResend,
       force: photo.state === 'refused' && photo.error.code === 'too_large_here',
@@ -146,20 +111,6 @@ export class Card {
       zoom: done,
       download: done,
     };
-    for (const [name, isShown] of Object.entries(shown)) this.#renderAction(name, isShown);
-    if (done) this.#offerDownload();
-  }
-
-  #renderAction(name, isShown) {
-    const button = this.#parts.action(name);
-    button.hidden = !isShown;
-    button.setAttribute('aria-label', t('card.named', { action: t(`card.${name}`), name: this.photo.name }));
-  }
-
-  #offerDownload() {
-    const link = this.#parts.action('download');
-    link.href = this.photo.resultPath;
-    link.download = this.photo.downloadName;
   }
 }
 
@@ -172,11 +123,6 @@ function stateInWords({ state, step, progress, queuePosition, options }) {
 }
 
 const stepName = (step) => (has(`step.${step}`) ? t(`step.${step}`) : step.replaceAll('_', ' '));
-
-function errorInWords({ code, detail, megabytes }) {
-  if (megabytes) return t(`error.${code}`, { size: `${number(Math.round(megabytes))} MB` });
-  return explain({ code, detail });
-}
 
 function detailsOf({ state, steps, options }) {
   const told = [settingsOf(options)];

@@ -69,16 +69,24 @@ function list(steps) {
 }
 
 /** One task of the recipe: what, by whom, with what, how long, at what price. */
-function step({ task, provider, model, version, changed, seconds, cost_usd: cost, steps }) {
+function step({ task, provider, model, version, changed, seconds, cost_usd: cost, steps, credits = [] }) {
   const item = element('li', 'facts-step');
   item.append(element('h4', '', nameOf(task)));
   const whom = [provider === 'builtin' ? '' : providerName(provider), model, version && t('viewer.version', { version })];
   item.append(element('p', 'facts-by', whom.filter(Boolean).join(' · ')));
   item.append(element('p', 'facts-cost', [duration(seconds), price(cost), changed ? '' : t('viewer.step.unchanged')]
     .filter(Boolean).join(' · ')));
+  item.append(...credits.map(credit)); // Jobs of earlier versions have none.
   const done = steps.filter((part) => part.changed);
   if (done.length) item.append(details(done));
   return item;
+}
+
+/** Whose weights on the server made pixels, and under which licence: its words are left in their language. */
+function credit({ model, by, licence, licence_note: note }) {
+  const known = licence === 'unknown' ? t('viewer.licence.unknown') : t('viewer.licence', { licence });
+  const words = [by ? t('viewer.weights.by', { model, by }) : t('viewer.weights', { model }), known];
+  return element('p', 'facts-credit', [words.join(' · '), note].filter(Boolean).join('. '));
 }
 
 /** The parts that changed something. Their sentences are the server's and in English; the names are not. */

@@ -37,14 +37,9 @@ export class HistoryJob {
     return this.hasResult && this.kind !== 'text';
   }
 
-  /** A batch tries its failed photos again; a prompt can be asked for again. */
+  /** A photo for as long as its original is kept, or could never be fetched; a prompt at any time. */
   get canRetry() {
-    if (this.status !== 'failed' && this.status !== 'cancelled') return false;
-    return Boolean(this.batch_id && this.hasFiles) || this.isGeneration;
-  }
-
-  get isGeneration() {
-    return this.kind === 'picture' && !this.model_name.startsWith('mobile/');
+    return this.can_retry && (this.kind !== 'photo' || this.files === 'none' || this.hasFiles);
   }
 
   get thumbnailPath() {

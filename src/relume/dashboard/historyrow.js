@@ -69,9 +69,10 @@ export class HistoryRow {
   }
 
   #renderError() {
-    const error = this.job.status === 'failed' ? this.job.error : null;
-    this.parts.error.hidden = !error;
-    this.parts.error.textContent = error ? explain({ detail: error }) : '';
+    const { status, error_code: code, error: detail } = this.job;
+    const hasFailed = status === 'failed';
+    this.parts.error.hidden = !hasFailed;
+    this.parts.error.textContent = hasFailed ? explain({ code, detail }) : '';
   }
 
   #renderWhen() {

@@ -66,13 +66,13 @@ export const percent = (fraction) =>
   new Intl.NumberFormat(current, { style: 'percent', maximumFractionDigits: 0 }).format(fraction);
 
 /**
- * An error as a sentence. The server's own sentence is English, so a reader of another language
- * gets the dictionary's sentence for the error's code where there is one.
+ * An error as a sentence, of a request, of a job or of this page. The server's own sentence is English, so a
+ * reader of another language gets the dictionary's sentence for the error's code where there is one.
  */
-export function explain({ code, detail }) {
+export function explain({ code, detail, megabytes = 0 }) {
   const key = `error.${code}`;
   if (current === 'en' && detail) return detail;
-  if (has(key)) return t(key, { detail: detail ?? '' }).trim();
+  if (has(key)) return t(key, { detail: detail ?? '', size: `${number(Math.round(megabytes))} MB` }).trim();
   return detail || t('error.unknown');
 }
 

@@ -1,11 +1,12 @@
 // The list of jobs as the service has it: pages, filters, and what can be done with one or several.
 
 import { HistoryJob } from './historyjob.js';
+import { uuid } from './photo.js';
 
 export const PAGE = 24;
 const LARGEST_PAGE = 100;
 
-const ASKED = ['width', 'height', 'seed', 'negative_prompt', 'num_inference_steps', 'guidance_scale', 'scheduler', 'go_fast', 'output_format'];
+const unanswered = new Map(); // job id → key of a try that may have made a job: with the same key it makes no second
 
 /** @param filter {status, kind, search}, each a text; an empty one does not narrow */
 export async function jobsOf(api, filter, { offset = 0, limit = PAGE, signal }) {
@@ -18,11 +19,12 @@ export async function jobsOf(api, filter, { offset = 0, limit = PAGE, signal }) 
 /** The original, the result and what was made from them; the record of the job stays. */
 export const deleteFiles = (api, { id }) => api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' });
 
-/** Makes new jobs: of a batch for all its failed photos, of a prompt for one more picture. */
-export async function retry(api, job) {
-  if (!job.isGeneration) return api.json(`enhance/${job.batch_id}/retry`, { method: 'POST' });
-  const told = await api.json(`api/v1/jobs/${job.id}/metadata`);
-  const parameters = Object.fromEntries(ASKED.filter((name) => told[name] !== undefined).map((name) => [name, told[name]]));
-  const body = { prompt: job.prompt, model_name: job.model_name, parameters };
-  return api.json('api/v1/generate', { method: 'POST', body });
+/** Makes a new job that asks for the same; of a batch one for each photo that failed. */
+export async function retry(api, { id, batch_id: batchId }) {
+  if (batchId) return api.json(`enhance/${batchId}/retry`, { method: 'POST' }); // A second one finds nothing to try.
+  const key = unanswered.get(id) ?? uuid();
+  unanswered.set(id, key);
+  const made = await api.json(`api/v1/jobs/${id}/retry`, { method: 'POST', headers: { 'Idempotency-Key': key } });
+  unanswered.delete(id);
+  return made;
 }

@@ -43,7 +43,7 @@ export class Photo extends EventTarget {
 
   /** What the server says of the job. Progress never goes back, whatever order answers come in. */
   follow(said, pathOf) {
-    const { status, progress = 0, step = null, result_url: resultUrl = null, error = null } = said;
+    const { status, progress = 0, step = null, result_url: resultUrl = null, error = null, error_code: code } = said;
     const change = { step: step ?? this.step, progress: Math.max(this.progress, progress) };
     if ('queue_position' in said) change.queuePosition = said.queue_position;
     if (said.steps) change.steps = said.steps.filter(({ changed }) => changed).map(({ name }) => name);
@@ -53,7 +53,7 @@ export class Photo extends EventTarget {
       const cancelled = this.state === 'cancelling';
       Object.assign(change, {
         state: cancelled ? 'cancelled' : 'failed',
-        error: cancelled ? null : { code: 'job_failed', detail: error },
+        error: cancelled ? null : { code: code ?? 'job_failed', detail: error },
       });
     } else if (this.state !== 'cancelling') {
       change.state = status;
@@ -109,7 +109,7 @@ export function doubt(file) {
 }
 
 /** `crypto.randomUUID` exists on HTTPS and localhost only; a home server is often plain HTTP. */
-function uuid() {
+export function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;

@@ -1,20 +1,19 @@
 // One picture from words as the person sees it: the frame it will fill, its state, how it was made.
 
 import { money } from './estimates.js';
-import { explain, number, percent, t, translate } from './i18n.js';
+import { number, percent, t } from './i18n.js';
+import { JobCard } from './jobcard.js';
 import { inPixels } from './studio.js';
 
-export class PictureCard {
+export class PictureCard extends JobCard {
   #shown = null;
 
-  /** @param actions {zoom, reuse, retry, cancel, remove}: each is called with the picture */
-  constructor(template, picture, actions) {
-    this.picture = picture;
-    this.element = template.content.firstElementChild.cloneNode(true);
-    this.part = (name) => this.element.querySelector(`[data-part=${name}]`);
-    for (const button of this.element.querySelectorAll('button[data-do]')) {
-      button.addEventListener('click', () => actions[button.dataset.do](picture));
-    }
+  /** @param actions {zoom, reuse, retry, cancel, remove} */
+  constructor(picture, actions) {
+    super(picture, actions);
+    this.element.classList.add('picture');
+    this.part('icon').setAttribute('href', '#i-generate');
+    this.part('no-preview').hidden = true;
     this.render = this.render.bind(this);
     picture.addEventListener('change', this.render);
     this.relabel();
@@ -22,29 +21,14 @@ export class PictureCard {
 
   /** The picture lives on without this card. */
   forget() {
-    this.picture.removeEventListener('change', this.render);
+    this.photo.removeEventListener('change', this.render);
     this.element.remove();
   }
 
-  relabel() {
-    translate(this.element);
-    this.render();
-  }
-
-  render() {
-    const { picture } = this;
+  drawPicture() {
+    const { photo: picture } = this;
     const { width, height } = picture.options;
-    this.element.dataset.state = picture.state;
-    this.element.style.setProperty('--progress', picture.progress);
     this.element.style.setProperty('--ratio', width / height);
-    this.#renderFrame();
-    this.#renderWords();
-    this.#renderProgress();
-    this.#renderActions();
-  }
-
-  #renderFrame() {
-    const { picture } = this;
     this.part('placeholder').hidden = picture.state === 'done';
     this.part('mock-mark').hidden = picture.made?.source !== 'mock';
     if (picture.state !== 'done') {
@@ -60,47 +44,31 @@ export class PictureCard {
 
   #image() {
     const image = Object.assign(new Image(), { decoding: 'async' });
-    image.addEventListener('error', () => this.picture.update({ state: 'failed', error: { code: 'expired' } }));
-    image.src = this.picture.resultPath;
+    image.addEventListener('error', () => this.photo.update({ state: 'failed', error: { code: 'expired' } }));
+    image.src = this.photo.resultPath;
     return image;
   }
 
-  #renderWords() {
-    const { picture } = this;
-    this.part('name').textContent = picture.name;
-    this.part('name').title = picture.name;
-    this.part('state').textContent = t(`generate.state.${picture.state}`, { percent: percent(picture.progress) });
-    this.part('error').textContent = picture.isInTrouble ? explain(picture.error) : '';
-    this.part('details').textContent = picture.isInTrouble ? '' : detailsOf(picture);
+  get state() {
+    const { state, progress } = this.photo;
+    return t(`generate.state.${state}`, { percent: percent(progress) });
   }
 
-  #renderProgress() {
-    const { picture } = this;
-    const bar = this.part('progress');
-    bar.classList.toggle('is-shown', picture.isActive);
-    bar.setAttribute('aria-label', t('card.progress', { name: picture.name }));
-    bar.setAttribute('aria-valuenow', Math.round(picture.progress * 100));
-    bar.setAttribute('aria-hidden', String(!picture.isActive));
+  get details() {
+    return detailsOf(this.photo);
   }
 
-  #renderActions() {
-    const { state, isActive, name, resultPath, downloadName } = this.picture;
+  get offers() {
+    const { state, isActive } = this.photo;
     const done = state === 'done';
-    const shown = {
-      'card.zoom': done,
-      'card.download': done,
-      'generate.reuse': !isActive,
-      'card.retry': state === 'failed' || state === 'cancelled',
-      'card.cancel': isActive && state !== 'cancelling',
-      'card.remove': !isActive,
+    return {
+      zoom: done,
+      download: done,
+      reuse: !isActive,
+      retry: state === 'failed' || state === 'cancelled',
+      cancel: isActive && state !== 'cancelling',
+      remove: !isActive,
     };
-    for (const [key, isShown] of Object.entries(shown)) {
-      const button = this.element.querySelector(`[data-do=${key.split('.')[1]}]`);
-      button.hidden = !isShown;
-      button.setAttribute('aria-label', t('card.named', { action: t(key), name }));
-      if (button.classList.contains('icon-button')) button.title = t(key);
-    }
-    if (done) Object.assign(this.element.querySelector('[data-do=download]'), { href: resultPath, download: downloadName });
   }
 }
 

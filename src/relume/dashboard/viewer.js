@@ -1,23 +1,23 @@
 // The large view: where a person sees the photo again, before and after.
 //
-// It stands on `viewer-picture.js` (the two pictures), `blend.js` (strength), `facts.js` (what was done) and
-// `viewer-keys.js`. What it is given is a ViewerItem (`viewer-item.js`). When a result at another strength has been
-// saved, or the files have been deleted, `document` hears `relume:saved` or `relume:deleted`, with
-// `detail.given` as it came in and `detail.item` as it is now.
+// It stands on `viewer-picture.js` (the two pictures), `viewer-zoom.js`, `blend.js` (strength), `viewer-facts.js`
+// (what was done), `viewer-delete.js` and `viewer-keys.js`. What it is given is a ViewerItem (`viewer-item.js`). When
+// a result at another strength has been saved, or the files have been deleted, `document` hears `relume:saved` or
+// `relume:deleted`, with `detail.given` as it came in and `detail.item` as it is now.
 
 import { announce } from './announce.js';
 import { resultPath } from './api.js';
 import { loadStyle, loadTemplate } from './assets.js';
 import { Strength } from './blend.js';
 import { tellChange } from './changes.js';
-import { account, factsOf, keptFor, size } from './facts.js';
-import { explain, number, onLanguageChange, percent, t, translate } from './i18n.js';
+import { size } from './facts.js';
+import { number, onLanguageChange, t, translate } from './i18n.js';
+import { Deletion } from './viewer-delete.js';
+import { FactsPanel } from './viewer-facts.js';
 import { itemOf, remade } from './viewer-item.js';
 import { listenToKeys } from './viewer-keys.js';
 import { Picture } from './viewer-picture.js';
-
-const WIDE = '(min-width: 60rem)';
-const EVERY_MINUTE_MS = 60_000;
+import { ZoomButtons } from './viewer-zoom.js';
 
 await loadStyle('styles/viewer.css');
 document.body.append(await loadTemplate('views/viewer.html'));
@@ -42,13 +42,14 @@ export function openViewer(item, siblings = [item], { api }) {
 class Viewer {
   #items = [];
   #index = 0;
-  #facts = null;
   #cameFrom = null;
-  #clock = null;
 
   constructor(api) {
     this.api = api;
-    this.picture = new Picture(part, { turn: (by) => this.#turn(by), zoomed: () => this.#tellZoom() });
+    this.zoomButtons = new ZoomButtons(dialog, part('stage'), () => this.picture.zoom);
+    this.picture = new Picture(part, { turn: (by) => this.#turn(by), zoomed: () => this.zoomButtons.tell() });
+    this.facts = new FactsPanel(part, api);
+    this.deletion = new Deletion(confirmation, part, api, (item) => this.#deleted(item));
     this.strength = new Strength(part, api, this.picture, {
       pathOf: resultPath,
       begun: ({ jobs }, jobId) => jobs.push(jobId),
@@ -66,9 +67,8 @@ class Viewer {
     this.#index = Math.max(0, siblings.indexOf(given));
     if (!dialog.open) {
       this.#cameFrom = document.activeElement;
-      this.#showFacts(matchMedia(WIDE).matches);
+      this.facts.open();
       dialog.showModal();
-      this.#clock = setInterval(() => this.#tellKept(), EVERY_MINUTE_MS);
     }
     part('name').focus({ focusVisible: false });
     return this.#show();
@@ -78,18 +78,15 @@ class Viewer {
     const does = {
       turn: (by) => this.#turn(by),
       hold: (isHeld) => this.#hold(isHeld),
-      facts: () => this.#showFacts(part('panel').hidden),
+      facts: () => this.facts.toggle(),
       help: () => keyList.showModal(),
     };
     listenToKeys(dialog, this.picture.zoom, does);
     const clicks = {
       close: () => dialog.close(), previous: () => does.turn(-1), next: () => does.turn(+1), facts: does.facts,
-      help: does.help, delete: () => this.#askToDelete(), 'delete-yes': () => this.#delete(),
+      help: does.help, delete: () => this.deletion.ask(this.#item),
     };
     for (const [name, act] of Object.entries(clicks)) part(name).addEventListener('click', act);
-    for (const button of dialog.querySelectorAll('[data-zoom]')) {
-      button.addEventListener('click', () => this.#zoom(button.dataset.zoom));
-    }
     this.#listenToHold(part('hold'));
     dialog.addEventListener('close', () => this.#leave());
     onLanguageChange(() => this.#relabel());
@@ -112,14 +109,13 @@ class Viewer {
 
   async #show() {
     const item = this.#item;
-    this.#facts = null;
     this.strength.leave();
     this.#hold(false);
     this.#tellItem();
+    this.facts.wait();
     part('size').textContent = '';
-    part('account').replaceChildren(waiting());
     this.#message('');
-    const [arrived, facts] = await Promise.all([this.#arrive(item), this.#learn(item)]);
+    const [arrived, facts] = await Promise.all([this.#arrive(item), this.facts.learn(item)]);
     if (item !== this.#item || !arrived || !facts || !dialog.open) return;
     const canMix = arrived.original && arrived.result && facts.strength && facts.account?.outcome !== 'unchanged';
     part('strength-section').hidden = !canMix;
@@ -135,23 +131,6 @@ class Viewer {
     return arrived;
   }
 
-  async #learn(item) {
-    try {
-      const facts = await factsOf(this.api, item);
-      if (item === this.#item) this.#tellFacts(facts);
-      return facts;
-    } catch (error) {
-      if (item === this.#item) part('account').replaceChildren(paragraph(explain(error)));
-      return null;
-    }
-  }
-
-  #tellFacts(facts) {
-    this.#facts = facts;
-    part('account').replaceChildren(...(facts?.account ? account(facts.account) : []));
-    this.#tellKept();
-  }
-
   #turn(by) {
     const next = this.#index + by;
     if (next < 0 || next >= this.#items.length) return;
@@ -161,7 +140,7 @@ class Viewer {
   }
 
   #leave() {
-    clearInterval(this.#clock);
+    this.facts.leave();
     this.strength.leave();
     this.picture.leave();
     const back = this.#cameFrom?.isConnected ? this.#cameFrom : document.getElementById('main'); // Its card may be gone.
@@ -181,24 +160,10 @@ class Viewer {
     part('turn').hidden = this.#items.length < 2;
     const { place, total } = this.#placeInWords();
     part('place').textContent = t('viewer.place', { place, total });
-    this.#tellKept();
   }
 
   #placeInWords() {
     return { name: this.#item.name, place: number(this.#index + 1), total: number(this.#items.length) };
-  }
-
-  #tellKept() {
-    part('kept').textContent = this.#facts ? keptFor(this.#facts.expiresAt) : '';
-  }
-
-  #tellZoom() {
-    const { zoom } = this.picture;
-    const pressed = zoom.fits ? 'fit' : ['1', '2'].find((factor) => Math.abs(zoom.factor - factor) < 0.001);
-    for (const button of dialog.querySelectorAll('[data-zoom]')) {
-      button.setAttribute('aria-pressed', String(button.dataset.zoom === pressed));
-    }
-    part('stage').classList.toggle('can-pan', zoom.canPan);
   }
 
   /** To screen readers: while the dialog is open, they hear nothing of the page behind it. */
@@ -212,59 +177,29 @@ class Viewer {
 
   #relabel() {
     for (const element of [dialog, confirmation, keyList]) translate(element);
-    for (const button of dialog.querySelectorAll('[data-zoom="1"], [data-zoom="2"]')) {
-      button.textContent = percent(Number(button.dataset.zoom));
-    }
+    this.zoomButtons.relabel();
     if (!dialog.open) return;
     this.#tellItem();
-    this.#tellFacts(this.#facts);
+    this.facts.relabel();
     this.strength.relabel();
   }
 
   // ── What a person does ────────────────────────────────────────────────────────────────────────
-
-  #zoom(name) {
-    if (name === 'fit') this.picture.zoom.fit();
-    else this.picture.zoom.to(Number(name));
-  }
 
   #hold(isHeld) {
     this.picture.hold(isHeld);
     part('hold').setAttribute('aria-pressed', String(isHeld));
   }
 
-  #showFacts(isShown) {
-    part('panel').hidden = !isShown;
-    part('facts').setAttribute('aria-expanded', String(isShown));
-  }
-
   #saved(made) {
     const item = remade(this.#item, made);
     this.#items[this.#index] = item;
     this.#tellItem();
-    this.#learn(item);
+    this.facts.learn(item);
     tellChange('saved', item, item.given);
   }
 
-  #askToDelete() {
-    part('delete-error').hidden = true;
-    confirmation.showModal();
-  }
-
-  async #delete() {
-    const item = this.#item;
-    part('delete-yes').disabled = true;
-    try {
-      await Promise.all(item.jobs.map((id) => this.api.json(`api/v1/jobs/${id}/files`, { method: 'DELETE' })));
-      this.#deleted(item);
-    } catch (error) {
-      Object.assign(part('delete-error'), { textContent: explain(error), hidden: false });
-    }
-    part('delete-yes').disabled = false;
-  }
-
   #deleted(item) {
-    confirmation.close();
     const sentence = t('viewer.deleted', { name: item.name });
     tellChange('deleted', item, item.given);
     this.#items = this.#items.filter((other) => other !== item);
@@ -278,7 +213,3 @@ class Viewer {
     this.#say(sentence);
   }
 }
-
-const paragraph = (text) => Object.assign(document.createElement('p'), { className: 'panel-note', textContent: text });
-
-const waiting = () => Object.assign(document.createElement('div'), { className: 'facts-waiting' });

@@ -23,7 +23,7 @@ from relume.errors import (
 )
 from relume.http.contracts.generate import GenerateRoute
 from relume.http.contracts.generate_list import BAD_INPUT
-from relume.http.contracts.v1 import Accepted
+from relume.http.contracts.v1 import Accepted, accepted
 from relume.http.gate import Gate
 from relume.http.ids import job_id_of
 from relume.http.problems import documented
@@ -31,7 +31,7 @@ from relume.http.uploads import IDEMPOTENCY_PARAMETER, idempotency_key, read_jso
 from relume.jobs.rendering import origin_of
 from relume.jobs.service import Submission
 from relume.recipes import STRENGTH_MAX, STRENGTH_MIN, build
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 CONTRACT = "render"
 LANE = "hosted"
@@ -84,8 +84,7 @@ def router(services: Services, gate: Gate) -> APIRouter:
                 idempotency_key=idempotency_key(request),
             )
         )
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return Accepted(job_id=str(job.id), status="queued")
+        return accepted(job, response)
 
     return routes
 

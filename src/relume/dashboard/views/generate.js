@@ -113,7 +113,7 @@ class GenerateView {
   }
 
   #card(picture) {
-    const card = new PictureCard(this.part('card-template'), picture, this.actions);
+    const card = new PictureCard(picture, this.actions);
     this.#cards.set(picture, card);
     return card.element;
   }

@@ -229,10 +229,11 @@ class HistoryView {
   }
 
   async #retry(row) {
+    this.api.mayAskAgain();
     try {
       await retry(this.api, row.job);
       announce(t('history.announceRetry'));
-      await this.#load();
+      await this.#renew();
     } catch (error) {
       this.#tell(error);
     }

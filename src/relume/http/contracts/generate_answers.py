@@ -14,6 +14,7 @@ from relume.http.files import original_url, result_url, thumbnail_url
 from relume.jobs.listing import Kind, kind_of
 from relume.jobs.metadata import model_name_of, prompt_of, provider_of
 from relume.jobs.models import Job, JobStatus
+from relume.jobs.retrying import can_retry
 from relume.settings import Settings
 
 Word = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -50,6 +51,8 @@ class JobState(Accepted):
     file_size: int | None = None
     """In bytes."""
     error_message: str | None = None
+    error_code: str | None = None
+    """Why it failed, as a stable word: one of docs/errors.md."""
     source: str | None = None
     """Who did the work: `replicate`, `huggingface`, `mock`, or another provider's name."""
     queue_position: int | None = None
@@ -81,6 +84,8 @@ class JobEntry(JobState):
     batch_id: UUID | None = None
     error: str | None = None
     """As `error_message`."""
+    can_retry: bool
+    """Whether it failed or was cancelled and can be tried again; a photo of a batch with its batch."""
 
 
 class Page(BaseModel):
@@ -113,6 +118,7 @@ def state(
         result_url=result_url(job, settings, request) if is_complete else None,
         file_size=job.result_bytes,
         error_message=None if is_complete else job.error_detail,
+        error_code=None if is_complete else job.error_code,
         source=provider_of(job),
         queue_position=position,
     )
@@ -140,6 +146,7 @@ def job_entry(job: Job, attempts: int, settings: Settings, request: Request) -> 
         provider=told.source,
         batch_id=job.batch_id,
         error=told.error_message,
+        can_retry=can_retry(job),
     )
 
 

@@ -42,7 +42,7 @@ from relume.jobs.models import Job, JobStatus
 from relume.jobs.service import Submission
 from relume.recipes import ModelCard, build, listed_models
 from relume.settings import Settings
-from relume.wiring import Services
+from relume.wiring.services import Services
 
 CONTRACT = "v1"
 
@@ -50,6 +50,12 @@ CONTRACT = "v1"
 class Accepted(BaseModel):
     job_id: str
     status: Literal["queued"]
+
+
+def accepted(job: Job, response: Response) -> Accepted:
+    """A new job's answer, with the address to poll in its header."""
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return Accepted(job_id=str(job.id), status="queued")
 
 
 class JobState(BaseModel):
@@ -142,8 +148,7 @@ def _add_restore(routes: APIRouter, services: Services, gate: Gate) -> None:
                 webhook_url=webhook_url,
             )
         )
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return Accepted(job_id=str(job.id), status="queued")
+        return accepted(job, response)
 
 
 def _add_job_state(routes: APIRouter, services: Services) -> None:
@@ -174,7 +179,7 @@ def _add_job_events(routes: APIRouter, services: Services) -> None:
         """`progress` events with the job's state and the `step` it is at; one `done` event at the end.
 
         While the job waits, they tell its `queue_position`, from 1. On success the `done` event also tells the
-        `outcome`, the `fidelity` and the `steps` that were taken.
+        `outcome`, the `fidelity` and the `steps` that were taken, on failure the `error_code`.
         """
         last: dict[str, Any] = {}
         async for seen, step in jobs.watch(job.id, while_queued=True):
@@ -233,9 +238,9 @@ def _state(job: Job, settings: Settings, request: Request) -> JobState:
 
 
 def _account(job: Job) -> dict[str, Any]:
-    """What was done to a succeeded photo, step by step. Empty for all other jobs."""
+    """What was done to a succeeded photo, step by step, or why there is none. Empty before the end."""
     if job.status is not JobStatus.SUCCEEDED:
-        return {}
+        return {"error_code": job.error_code} if job.status.has_ended else {}
     steps = [
         {"name": step["name"], "changed": step["changed"], "detail": step["detail"]}
         | {"confidence": step["confidence"], "provider": part["provider"], "model": part["model"]}
