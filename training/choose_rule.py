@@ -23,7 +23,7 @@ from training.evaluate_mask import Mask, Picture, cases, f1, for_choosing
 RULES = [
     Rule(likely, sure, least)
     for likely, sure, least in itertools.product(
-        (0.4, 0.5, 0.6, 0.7, 0.8), (0.85, 0.92, 0.97), (10, 30, 60, 120)
+        (0.2, 0.25, 0.3, 0.4, 0.5), (0.6, 0.7, 0.8, 0.9), (0.0005, 0.001, 0.002, 0.004, 0.006)
     )
 ]
 

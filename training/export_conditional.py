@@ -9,15 +9,15 @@ Output `restored` (1, 3, scale * H, scale * W), not clipped.
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino
 import torch
 
+from training.checkpoint import averaged
 from training.conditional import Conditional
+from training.onnx_file import write
 from training.train_conditional import PLANS
 
 MODELS = Path(__file__).parent.parent / "src" / "relume" / "builtin" / "models"
@@ -27,29 +27,21 @@ _TOLERANCE = 1e-3
 def load(name: str, folder: Path) -> Conditional:
     """The averaged weights of the last checkpoint."""
     net = PLANS[name].net()
-    state: dict[str, Any] = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
-    net.load_state_dict(state["average"])
+    net.load_state_dict(averaged(folder / f"{name}.pt"))
     return net.eval()
 
 
 def export(net: Conditional, path: Path) -> None:
     """Raises ValueError when OpenVINO computes something else inside the border."""
     image, controls = torch.rand(1, 3, 64, 80), torch.tensor([[0.4, 0.6]])
-    sides = {2: "height", 3: "width"}
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of the exporter that needs nothing else installed
-        torch.onnx.export(
-            net.folded().eval(),
-            (image, controls),
-            str(path),
-            input_names=["image", "controls"],
-            output_names=["restored"],
-            dynamic_axes={"image": sides, "restored": {2: "out_height", 3: "out_width"}},
-            opset_version=17,
-            dynamo=False,
-        )
+    write(
+        net.folded(),
+        (image, controls),
+        path,
+        inputs=("image", "controls"),
+        outputs=("restored",),
+        any_length={"image": {2: "height", 3: "width"}, "restored": {2: "out_height", 3: "out_width"}},
+    )
     compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     given = compiled({"image": image.numpy(), "controls": controls.numpy()})[0]
     with torch.no_grad():
@@ -70,7 +62,6 @@ def main() -> None:
     )
     parser.add_argument("--to", type=Path, default=MODELS)
     options = parser.parse_args()
-    options.to.mkdir(parents=True, exist_ok=True)
     path = options.to / f"{options.name}.onnx"
     net = load(options.name, options.folder)
     export(net, path)

@@ -1,69 +1,44 @@
-"""Write the damage finder as ONNX with float16 weights, for images of any size, and its entry in models.json."""
+"""Write the damage finder as ONNX with float16 weights, for images of any size.
+
+    python -m training.export_mask
+
+Then `training.ship damage` describes it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import warnings
+import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from relume.builtin.cards import SHIPPED
+from relume.builtin.damage_net import NAME
+from training.checkpoint import averaged
 from training.mask_net import REACH, STRIDE, MaskNet, Probability
+from training.onnx_file import write
 
-_OPSET = 17
+CHECKPOINT = f"{NAME}.pt"
 
 
 def export(net: MaskNet, path: Path) -> None:
     """RGB in [0, 1] to probabilities, both (1, channels, height, width); sides multiples of 16."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     sides = {2: "height", 3: "width"}
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of the exporter that needs nothing else installed
-        torch.onnx.export(
-            Probability(net).float().eval(),
-            (torch.zeros(1, 3, 4 * STRIDE, 4 * STRIDE),),
-            str(path),
-            input_names=["image"],
-            output_names=["probability"],
-            dynamic_axes={"image": sides, "probability": sides},
-            opset_version=_OPSET,
-            dynamo=False,
-        )
+    write(
+        Probability(net).float(),
+        (torch.zeros(1, 3, 4 * STRIDE, 4 * STRIDE),),
+        path,
+        inputs=("image",),
+        outputs=("probability",),
+        any_length={"image": sides, "probability": sides},
+    )
     model = onnx.load(path)
     _halve_weights(model.graph)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    _describe(path)
-
-
-def _describe(path: Path) -> None:
-    """Put the file into the table beside it, in place of an older one of its name."""
-    table, content = path.parent / "models.json", path.read_bytes()
-    known: dict[str, Any] = (
-        json.loads(table.read_text(encoding="utf-8")) if table.exists() else {"models": []}
-    )
-    entry = {
-        "name": path.stem,
-        "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "version": "1",
-        "licence": "Apache-2.0",
-        "purpose": "finds scratches, dust and creases",
-        "inputs": ["image"],
-        "reach": REACH,
-        "scale": 1,
-        "multiple_of": STRIDE,
-    }
-    known["models"] = [*(model for model in known["models"] if model["name"] != path.stem), entry]
-    table.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 def _halve_weights(graph: onnx.GraphProto) -> None:
@@ -80,3 +55,23 @@ def _halve_weights(graph: onnx.GraphProto) -> None:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="where the checkpoint is")
+    parser.add_argument("--to", type=Path, default=SHIPPED)
+    options = parser.parse_args()
+    net = MaskNet()
+    net.load_state_dict(averaged(options.folder / CHECKPOINT))
+    path = options.to / f"{NAME}.onnx"
+    export(net, path)
+    print(
+        f"{path.name}: {path.stat().st_size} bytes, looks {REACH} pixels far, sides are multiples of {STRIDE}"
+    )
+
+
+if __name__ == "__main__":
+    main()

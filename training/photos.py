@@ -8,6 +8,7 @@ evaluation only and never among them.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,13 @@ def held_out() -> dict[str, Image]:
     return {name: read(path) for name, path in found.items() if path is not None}
 
 
-def for_training(opencv_source: Path | None) -> list[Image]:
-    """RGB. `opencv_source`: the folder of OpenCV's unpacked source distribution."""
+def for_training(opencv_source: Path | None, without: Collection[str] = ()) -> list[Image]:
+    """RGB. `opencv_source`: the folder of OpenCV's unpacked source distribution; `without`: files by their stems."""
     paths = [packaged(package, name) for package, names in _PACKAGED.items() for name in names]
     if opencv_source is not None:
         (root,) = [folder for folder in (opencv_source, *opencv_source.glob("*")) if folder.name == "opencv"]
         paths += [root / name for name in _OPENCV]
-    return [read(path) for path in paths if path is not None and path.exists()]
+    return [read(path) for path in paths if path is not None and path.exists() and path.stem not in without]
 
 
 def read(path: Path) -> Image:

@@ -22,6 +22,7 @@ from training.leaves import Painter
 SIDE = 512
 FIRST_SEED = 1_000
 _SHARE_OF_PHOTOS = 0.5
+_SHARE_OF_SOFT = 0.5
 _LARGE = 800
 
 
@@ -91,11 +92,15 @@ class Patches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             yield harmed, truth, torch.tensor([pair[2].controls for pair in made])
 
     def _truth(self, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """A patch as it should be. Drawn ones get what real ones have: softness and grain."""
-        if self.real and rng.random() < _SHARE_OF_PHOTOS:
-            return aged(_turned(_cut(self.real[rng.integers(len(self.real))], side, rng), rng), rng)
-        patch = aged(_turned(_cut(self.pool[rng.integers(len(self.pool))], side, rng), rng), rng)
-        return grainy(softened(patch, rng), rng) if self.scale > 1 else patch
+        """A patch as it should be. Where it is to be enlarged, half of them are soft, as scans are."""
+        is_real = bool(self.real) and rng.random() < _SHARE_OF_PHOTOS
+        source = self.real if is_real else self.pool
+        patch = aged(_turned(_cut(source[rng.integers(len(source))], side, rng), rng), rng)
+        if self.scale == 1:
+            return patch
+        if rng.random() < _SHARE_OF_SOFT:
+            return grainy(softened(patch, rng), rng)
+        return patch if is_real else grainy(patch, rng)
 
     def _pair(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Harm]:
         truth = self._truth((self.patch + 24) * self.scale, rng)

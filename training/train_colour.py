@@ -25,6 +25,7 @@ from training import photos, scenes
 from training.checkpoint import save_checkpoint
 from training.colour_net import PERCENTILES, THUMBNAIL, CurveNet, Look, Whole, apply, percentiles
 from training.fade import fade, to_linear
+from training.onnx_file import write
 
 MODEL = Path("src/relume/builtin/models/colour.onnx")
 
@@ -277,16 +278,13 @@ class Trainer:
 
 def export(net: CurveNet, path: Path) -> None:
     """As ONNX, for one photo at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     example = torch.rand(1, 3, THUMBNAIL, THUMBNAIL), torch.rand(1, 4 * len(PERCENTILES))
-    torch.onnx.export(
-        Whole(net).eval(),
+    write(
+        Whole(net),
         example,
-        str(path),
-        input_names=["thumbnail", "percentiles"],
-        output_names=["curves", "matrix", "sure"],
-        opset_version=17,
-        dynamo=False,
+        path,
+        inputs=("thumbnail", "percentiles"),
+        outputs=("curves", "matrix", "sure"),
     )
 
 

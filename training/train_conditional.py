@@ -10,19 +10,21 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
-from training.checkpoint import save_checkpoint
+from training.checkpoint import Weights, averaged, follow, save_checkpoint
 from training.conditional import Conditional
 from training.pool import Patches, batches, images, real_photos
+from training.precision import mixed
 
 POOL = 1200
 _WARM_UP = 200
-_AVERAGE = 0.998
 _LAST_SQUARED = 0.8  # from this share of the time on, the squared error: PSNR is what is measured
 
 
@@ -48,15 +50,35 @@ PLANS = {
 }
 
 
+def shipped(path: Path) -> Weights:
+    """Those of an exported network, with the identities taken out of its convolutions again."""
+    weights = {
+        stored.name: torch.tensor(numpy_helper.to_array(stored))
+        for stored in onnx.load(path).graph.initializer
+    }
+    for name, kernel in weights.items():
+        if name.startswith("body.") and name.endswith(".weight"):
+            channels = torch.arange(len(kernel))
+            kernel[channels, channels, 1, 1] -= 1
+    return weights
+
+
 class Trainer:
     """One network, its average, and what is needed to go on after a stop."""
 
-    def __init__(self, name: str, folder: Path, minutes: float, start: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        folder: Path,
+        minutes: float,
+        start: Path | None = None,
+    ) -> None:
         torch.manual_seed(1)
-        self.name, self.plan, self.seconds = name, PLANS[name], minutes * 60
+        self.name, self.plan, self.seconds = name, plan, minutes * 60
         self.path = folder / f"{name}.pt"
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        plan = self.plan
+        self.precision = mixed(self.device)
         self.net = plan.net().to(self.device)
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = plan.net().to(self.device)
@@ -66,7 +88,7 @@ class Trainer:
         if self.path.exists():
             self._resume()
         elif start is not None:
-            weights = torch.load(start, map_location=self.device, weights_only=True)["average"]
+            weights = shipped(start) if start.suffix == ".onnx" else averaged(start, self.device)
             self.net.load_state_dict(weights)
             self.average.load_state_dict(weights)
 
@@ -81,9 +103,10 @@ class Trainer:
             real=real_photos(opencv_source),
         )
         losses: list[float] = []
-        started, saved = time.monotonic() - self.spent, time.monotonic()
+        # The processor's time, not the clock's: on a busy machine the schedule must not run away from the steps.
+        started, saved = time.process_time() - self.spent, time.monotonic()
         for harmed, truth, controls in batches(patches):
-            self.spent = time.monotonic() - started
+            self.spent = time.process_time() - started
             if self.spent >= self.seconds:
                 break
             losses.append(self._learn(harmed, truth, controls))
@@ -102,7 +125,7 @@ class Trainer:
             group["lr"] = max(rate, 1e-6)
         image = harmed.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
         wanted = truth.to(self.device).float().div(255)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self.precision:
             made = self.net(image, controls.to(self.device))
         difference = made.float() - wanted
         absolute = difference.abs().mean()
@@ -112,10 +135,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.net.parameters(), 0.5)
         self.optimiser.step()
         self.step += 1
-        decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
+        follow(self.average, self.net, self.step)
         return float(absolute.detach())
 
     def _save(self) -> None:
@@ -141,24 +161,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", choices=sorted(PLANS))
-    parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--minutes", type=float, default=50, help="of the processor, in all")
     parser.add_argument(
         "--folder", type=Path, default=Path("training-runs"), help="checkpoints and the images drawn"
     )
     parser.add_argument(
-        "--start", type=Path, help="a checkpoint of the same shape whose weights to begin with"
+        "--start", type=Path, help="a checkpoint, or an exported network, whose weights to begin with"
     )
     parser.add_argument(
         "--opencv-source", type=Path, help="OpenCV's unpacked source distribution: more photos"
     )
+    parser.add_argument("--rate", type=float, help="highest learning rate; less than the plan's to go on")
+    parser.add_argument("--batch", type=int, help="patches of a step")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all cores")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    Trainer(options.name, options.folder, options.minutes, options.start).run(
-        options.folder, options.opencv_source
-    )
+    plan = PLANS[options.name]
+    plan = replace(plan, rate=options.rate or plan.rate, batch=options.batch or plan.batch)
+    trainer = Trainer(options.name, plan, options.folder, options.minutes, options.start)
+    trainer.run(options.folder, options.opencv_source)
 
 
 if __name__ == "__main__":

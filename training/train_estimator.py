@@ -23,6 +23,7 @@ from relume.builtin.estimate import FEATURES, features
 from relume.builtin.levels import luma, to_levels
 from training import photos
 from training.degrade import Harm, aged, blurred, draw_harm, jpeg, spoil
+from training.onnx_file import write
 from training.pool import images
 
 MODEL = Path("src/relume/builtin/models/degradation.onnx")
@@ -177,16 +178,14 @@ def train(inputs: Values, wanted: Values, epochs: int) -> Estimator:
 
 
 def export(net: Estimator, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
+    free = {0: "photos"}
+    write(
         net,
         (torch.rand(1, INPUTS),),
-        str(path),
-        input_names=[FEATURES],
-        output_names=["estimate"],
-        dynamic_axes={FEATURES: {0: "photos"}, "estimate": {0: "photos"}},
-        opset_version=17,
-        dynamo=False,
+        path,
+        inputs=(FEATURES,),
+        outputs=("estimate",),
+        any_length={FEATURES: free, "estimate": free},
     )
 
 

@@ -1,8 +1,8 @@
 """Train the damage finder: `python -m training.train_mask --minutes 25`.
 
-Needs the `local` extra. Draws its scenes first (kept in data/mask), then trains, saves a checkpoint every
-minute, goes on from the last one if there is one, and writes src/relume/builtin/models/damage.onnx with its
-entry in models.json. `training.choose_rule` then shows which answers to believe.
+Draws its scenes first (kept beside the checkpoint), then trains, saves a checkpoint every minute, and goes on
+from the last one if there is one. `training.export_mask` writes the network, `training.choose_rule` then shows
+which answers to believe.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import argparse
 import copy
 import math
 import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -21,15 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from training.checkpoint import save_checkpoint
+from training.checkpoint import follow, save_checkpoint
 from training.damage_data import Prints, scene_pool
-from training.export_mask import export
+from training.export_mask import CHECKPOINT
 from training.mask_net import MaskNet
+from training.precision import mixed
 
-_FOLDER = Path("data/mask")
-_MODEL = Path("src/relume/builtin/models/damage.onnx")
 _SEED = 7
-_AVERAGE = 0.998
 _WARM_UP_STEPS = 200
 _OPEN = 255
 
@@ -41,6 +40,7 @@ class Run:
     net: MaskNet
     average: MaskNet
     optimizer: torch.optim.Optimizer
+    precision: AbstractContextManager[object] = field(default_factory=lambda: mixed(torch.device("cpu")))
     step: int = 0
     seconds: float = 0.0
 
@@ -77,16 +77,25 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(is_clean, 4 * each + 0.3 * worst, 2 * each + 0.5 * dice).mean()
 
 
-def train(minutes: float, *, batch: int, side: int, scenes: int, rate: float, checkpoint: Path) -> Run:
+def train(
+    minutes: float,
+    *,
+    batch: int,
+    side: int,
+    scenes: int,
+    rate: float,
+    folder: Path,
+    opencv_source: Path | None,
+) -> Run:
     torch.manual_seed(_SEED)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork: the worker would wait for ever
-    pool = _FOLDER / f"scenes-{scenes}.bin"
+    pool, checkpoint = folder / f"damage-scenes-{scenes}.bin", folder / CHECKPOINT
     scene_pool(pool, scenes, _SEED)
     net = MaskNet().to(memory_format=torch.channels_last)
     run = Run(net, copy.deepcopy(net), torch.optim.Adam(net.parameters(), rate))
     if checkpoint.exists():
         run.load(checkpoint)
-    prints = Prints(pool, scenes, side, _SEED + run.step)
+    prints = Prints(pool, scenes, side, _SEED + run.step, opencv_source)
     # The processor's time, not the clock's: on a busy machine the schedule must not run away from the steps.
     began = time.process_time() - run.seconds
     saved = time.monotonic()
@@ -115,7 +124,7 @@ def _cosine(done: float) -> float:
 
 def _advance(run: Run, images: Tensor, labels: Tensor) -> float:
     inputs = (images.float() / 255).to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with run.precision:
         logits = run.net(inputs)
     loss = loss_of(logits.float()[:, 0], labels)
     run.optimizer.zero_grad()
@@ -123,10 +132,7 @@ def _advance(run: Run, images: Tensor, labels: Tensor) -> float:
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), 0.5)
     run.optimizer.step()
     run.step += 1
-    share = min(_AVERAGE, run.step / (run.step + 10))
-    with torch.no_grad():
-        for kept, new in zip(run.average.parameters(), run.net.parameters(), strict=True):
-            kept.lerp_(new, 1 - share)
+    follow(run.average, run.net, run.step)
     return loss.item()
 
 
@@ -140,19 +146,21 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1200)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--checkpoint", type=Path, default=_FOLDER / "checkpoint.pt")
-    parser.add_argument("--model", type=Path, default=_MODEL)
+    parser.add_argument(
+        "--opencv-source", type=Path, help="OpenCV's unpacked source distribution: more photos"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoint and scenes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    run = train(
+    train(
         options.minutes,
         batch=options.batch,
         side=options.side,
         scenes=options.scenes,
         rate=options.rate,
-        checkpoint=options.checkpoint,
+        folder=options.folder,
+        opencv_source=options.opencv_source,
     )
-    export(run.average, options.model)
 
 
 if __name__ == "__main__":
