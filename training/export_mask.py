@@ -17,11 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relume.builtin.cards import SHIPPED
 from relume.builtin.damage_net import NAME
-from training.checkpoint import averaged
+from training.checkpoint import Weights, averaged
 from training.mask_net import REACH, STRIDE, MaskNet, Probability
-from training.onnx_file import write
+from training.onnx_file import stored_weights, write
 
 CHECKPOINT = f"{NAME}.pt"
+_HALVED = ".float16"
 
 
 def export(net: MaskNet, path: Path) -> None:
@@ -41,6 +42,14 @@ def export(net: MaskNet, path: Path) -> None:
     onnx.save(model, path)
 
 
+def shipped(path: Path) -> Weights:
+    """Those of an exported network, to train it further."""
+    return {
+        name.removeprefix("net.").removesuffix(_HALVED): weights.float()
+        for name, weights in stored_weights(path).items()
+    }
+
+
 def _halve_weights(graph: onnx.GraphProto) -> None:
     """Store float16, cast when loaded: half the size. The work itself stays float32."""
     casts = []
@@ -48,7 +57,7 @@ def _halve_weights(graph: onnx.GraphProto) -> None:
         if weights.data_type != TensorProto.FLOAT or not weights.dims:
             continue
         halved = numpy_helper.from_array(
-            numpy_helper.to_array(weights).astype(np.float16), f"{weights.name}.float16"
+            numpy_helper.to_array(weights).astype(np.float16), f"{weights.name}{_HALVED}"
         )
         casts.append(helper.make_node("Cast", [halved.name], [weights.name], to=TensorProto.FLOAT))
         weights.CopyFrom(halved)

@@ -1,4 +1,4 @@
-"""Write a network as ONNX."""
+"""Write a network as ONNX, and read its weights again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
+
+from training.checkpoint import Weights
 
 _OPSET = 17
 
@@ -39,3 +43,11 @@ def write(
             opset_version=_OPSET,
             dynamo=False,
         )
+
+
+def stored_weights(path: Path) -> Weights:
+    """By the names they have in the file, in the precision they are stored in."""
+    return {
+        stored.name: torch.tensor(numpy_helper.to_array(stored))
+        for stored in onnx.load(path).graph.initializer
+    }

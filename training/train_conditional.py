@@ -13,13 +13,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.checkpoint import Weights, averaged, follow, save_checkpoint
 from training.conditional import Conditional
+from training.onnx_file import stored_weights
 from training.pool import Patches, batches, images, real_photos
 from training.precision import mixed
 
@@ -52,10 +51,7 @@ PLANS = {
 
 def shipped(path: Path) -> Weights:
     """Those of an exported network, with the identities taken out of its convolutions again."""
-    weights = {
-        stored.name: torch.tensor(numpy_helper.to_array(stored))
-        for stored in onnx.load(path).graph.initializer
-    }
+    weights = stored_weights(path)
     for name, kernel in weights.items():
         if name.startswith("body.") and name.endswith(".weight"):
             channels = torch.arange(len(kernel))

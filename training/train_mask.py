@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from training.checkpoint import follow, save_checkpoint
 from training.damage_data import Prints, scene_pool
-from training.export_mask import CHECKPOINT
+from training.export_mask import CHECKPOINT, shipped
 from training.mask_net import MaskNet
 from training.precision import mixed
 
@@ -86,12 +86,17 @@ def train(
     rate: float,
     folder: Path,
     opencv_source: Path | None,
+    start: Path | None = None,
 ) -> Run:
+    """`start`: an exported network to begin with, where there is no checkpoint."""
     torch.manual_seed(_SEED)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork: the worker would wait for ever
     pool, checkpoint = folder / f"damage-scenes-{scenes}.bin", folder / CHECKPOINT
     scene_pool(pool, scenes, _SEED)
-    net = MaskNet().to(memory_format=torch.channels_last)
+    net = MaskNet()
+    if start is not None:
+        net.load_state_dict(shipped(start))
+    net = net.to(memory_format=torch.channels_last)
     run = Run(net, copy.deepcopy(net), torch.optim.Adam(net.parameters(), rate))
     if checkpoint.exists():
         run.load(checkpoint)
@@ -149,6 +154,7 @@ def main() -> None:
     parser.add_argument(
         "--opencv-source", type=Path, help="OpenCV's unpacked source distribution: more photos"
     )
+    parser.add_argument("--start", type=Path, help="an exported network, whose weights to begin with")
     parser.add_argument("--folder", type=Path, default=Path("training-runs"), help="checkpoint and scenes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -160,6 +166,7 @@ def main() -> None:
         rate=options.rate,
         folder=options.folder,
         opencv_source=options.opencv_source,
+        start=options.start,
     )
 
 

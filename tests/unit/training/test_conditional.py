@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.peers import missing
-from tests.unit.engines.nets import need_packages
-
-
-def module(name: str) -> Any:
-    """Of training/, which needs torch: imported when it is known to be here."""
-    return importlib.import_module(f"training.{name}")
+from tests.unit.training.modules import module
 
 
 @pytest.fixture(params=[1, 2])
 def net(request: pytest.FixtureRequest) -> Any:
-    need_packages()
-    try:
-        import onnx  # noqa: F401
-    except ModuleNotFoundError:
-        missing("onnx, to write networks")
+    conditional = module("conditional")
     import torch
 
     torch.manual_seed(3)
-    made = module("conditional").Conditional(8, 2, request.param, telling=6)
+    made = conditional.Conditional(8, 2, request.param, telling=6)
     for weights in made.parameters():  # as after training: no two alike
         torch.nn.init.normal_(weights, std=0.1)
     return made
