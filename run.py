@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 ROOT = Path(__file__).resolve().parent
 WINDOWS = os.name == "nt"
-TEST_PROCESSES = ("-n", "2", "--dist", "loadfile")
-"""On two busy cores the tests took 73 s like this, 83 s without loadfile, 88 s in one process."""
+TEST_PROCESSES = ("-n", "2", "--dist", "worksteal")
+"""Neighbours mostly stay together, and what they share is made once. Should one of the processes die, another takes
+over the rest and the test it died in: with `loadfile` the run would wait for ever."""
 SECOND_TRY = ("--reruns", "1", "-r", "aR")
 """A machine that is busy with other things can upset a test of real processes. Each second try is listed at the
 end: a test that needs one has a race, which is a fault to mend. pytest alone (`run.py test ARGS...`) gives none."""

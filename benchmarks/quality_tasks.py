@@ -14,7 +14,7 @@ from quality_sheet import Strip
 
 from relume.builtin.colour import balance
 from relume.builtin.inpaint import repair
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.nets import Nets
 from relume.builtin.restorer import restore, run_task
 from relume.imaging.compare import psnr
@@ -129,11 +129,11 @@ def colour_row(photos: dict[str, Photo], fadings: int = 8) -> Row:
 
 
 def _damage(photo: Photo, nets: Nets) -> Any:
-    return measure(photo, nets)
+    return Damage(photo, nets)
 
 
 def _balance(photo: Photo, nets: Nets) -> Any:
-    return balance(photo, measure(photo, nets), RunContext())
+    return balance(photo, Damage(photo, nets), RunContext())
 
 
 def _training(name: str) -> Any:

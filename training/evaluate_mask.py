@@ -20,7 +20,7 @@ from skimage import data
 
 from relume.builtin.cards import SHIPPED, NetTable
 from relume.builtin.inpaint import repair
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.nets import Nets
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
@@ -222,9 +222,9 @@ def report(photos: dict[str, Picture], nets: Nets) -> None:
     rows = []
     for case in cases(photos):
         broken, whole = Photo(case.damaged), Photo(case.clean)
-        found = measure(broken, nets)
+        found = Damage(broken, nets)
         fixed, _ = repair(broken, found, RunContext())
-        alarm = measure(whole, nets)
+        alarm = Damage(whole, nets)
         left, _ = repair(whole, alarm, RunContext())
         row = (
             f1(found.scratches.mask, case.truth),

@@ -32,7 +32,7 @@ from relume.builtin.cartoon_lines import Pen, line_strength
 from relume.builtin.denoise import denoise
 from relume.builtin.inpaint import repair
 from relume.builtin.levels import Levels, from_levels, shrunk, to_levels
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.tone import Palette
 from relume.errors import InvalidParameter
 from relume.imaging.photo import Photo, Pixels
@@ -138,7 +138,7 @@ def cartoonify(photo: Photo, style: str, context: RunContext) -> tuple[Photo, St
         raise InvalidParameter(f"The style must be one of {', '.join(STYLES)}.")
     context.progress(0.0, NAME)
     small = _without_hidden(replace(photo, pixels=shrunk(photo.pixels, _LARGEST_SIDE)), photo)
-    damage = measure(small)
+    damage = Damage(small)
     if damage.tone.palette is not Palette.COLOUR:
         look = replace(look, saturation=min(look.saturation, 1.0))
     # What damage left would be drawn like everything else.

@@ -9,6 +9,8 @@ stands in for what the patch lacks; a second round compares with the first round
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import cv2
@@ -29,7 +31,7 @@ _SHARPNESS = np.float32(0.35)  # shares of the best fit's difference within whic
 _LEAST_DIFFERENCE = np.float32(16.0)  # and squared levels besides
 _NO_FIT = np.float32(1e9)
 _MANY = 30_000  # lost pixels; from then on, one round tries every third place, six times faster
-_CHUNK = 4096  # lost pixels at once: what they need stays in the processor's cache
+_CHUNK = 2048  # lost pixels at once: what they need stays in the processor's cache
 
 
 def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
@@ -39,8 +41,8 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
     """
     border = _REACH + _PATCH_RADIUS
     result: Levels = np.where(mask[..., None], guess, levels)
-    known = _framed(np.where(mask, 0, 1).astype(np.float32), border, cv2.BORDER_CONSTANT)
-    width = known.shape[1]
+    is_known = _framed(np.where(mask, 0, 1).astype(np.float32), border, cv2.BORDER_CONSTANT)
+    width, known = is_known.shape[1], is_known.ravel()
     rows, columns = np.nonzero(mask)
     lost = (rows + border) * width + columns + border
     shifts = np.array([down * width + right for down, right in _shifts()])
@@ -48,10 +50,11 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
     for _ in range(1 if are_many else _ROUNDS):
         colours = _framed(result, border, cv2.BORDER_REFLECT_101).reshape(known.size, -1)
         grey = np.ascontiguousarray(luma(colours))
-        made = [
-            _mean_of_alike(grey, colours, known.ravel(), part, shifts[:: 3 if are_many else 1], width)
-            for part in _chunks(lost)
-        ]
+        fill = partial(
+            _mean_of_alike, grey, colours, known, shifts=shifts[:: 3 if are_many else 1], width=width
+        )
+        with ThreadPoolExecutor(cv2.getNumThreads()) as threads:
+            made = list(threads.map(fill, _chunks(lost)))
         if made:
             result[rows, columns] = np.concatenate(made)
     return result
@@ -91,13 +94,20 @@ def _mean_of_alike(
 ) -> Levels:
     """(lost, channels). All planes are flat; `shifts` are distances between flat indices."""
     offsets, falloff = _patch(width)
-    places = lost[:, None] + offsets
-    here, weights = grey[places], falloff * (_GUESS_WEIGHT + (1 - _GUESS_WEIGHT) * known[places])
+    places = (offsets[:, None] + lost).astype(np.intp)
+    trust = _GUESS_WEIGHT + (1 - _GUESS_WEIGHT) * known
+    here, weights = grey[places], falloff[:, None] * trust[places]
     differences = np.empty((len(shifts), len(lost)), np.float32)
+    there, fit, off = np.empty_like(places), np.empty_like(here), np.empty_like(here)
     for index, shift in enumerate(shifts):
-        there = places + shift
-        fit = weights * (_GUESS_WEIGHT + (1 - _GUESS_WEIGHT) * known[there])
-        differences[index] = np.einsum("ij,ij->i", (grey[there] - here) ** 2, fit) / fit.sum(axis=1)
+        np.add(places, shift, out=there)
+        np.take(trust, there, out=fit, mode="clip")  # None lies outside: the mode that needs no copy.
+        np.take(grey, there, out=off, mode="clip")
+        fit *= weights
+        off -= here
+        off *= off
+        off *= fit
+        np.divide(off.sum(axis=0), fit.sum(axis=0), out=differences[index])
         differences[index][known[lost + shift] == 0] = _NO_FIT
     best = differences.min(axis=0)
     shares = np.exp((best - differences) / (_LEAST_DIFFERENCE + _SHARPNESS * best))

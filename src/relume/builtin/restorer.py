@@ -13,7 +13,7 @@ from relume.builtin.degradation import Degradation
 from relume.builtin.denoise import NET as CLEANER
 from relume.builtin.denoise import denoise, denoise_by_net
 from relume.builtin.inpaint import repair
-from relume.builtin.measure import Damage, measure, measure_only_degradation
+from relume.builtin.measure import Damage
 from relume.builtin.net import CLEAN, Controls
 from relume.builtin.nets import NO_NETS, Nets
 from relume.builtin.sharpen import sharpen
@@ -71,7 +71,7 @@ def restore(
     InvalidParameter for a scale below 1.
     """
     context.progress(0.0, "measure")
-    damage = measure(photo, nets)
+    damage = Damage(photo, nets).measured()
     steps, reports = _steps(nets), []
     start = _MEASURED
     for end, task in _CHAIN:
@@ -99,8 +99,7 @@ def run_task(
         photo, report = _draw(photo, task.style, context)
         return photo, (report,)
     context.progress(0.0, "measure")
-    damage = measure(photo, nets)
-    photo, report = _timed(_steps(nets)[type(task)], photo, damage, context.part(_MEASURED, 1.0))
+    photo, report = _timed(_steps(nets)[type(task)], photo, Damage(photo, nets), context.part(_MEASURED, 1.0))
     return photo, (report,)
 
 
@@ -112,7 +111,7 @@ def _enlarge_alone(
     On seven photos with noise 10, twice: 27.1 dB, 25.4 where the enlarging network is told to do both.
     """
     context.progress(0.0, "measure")
-    found = Degradation() if scale <= 1 else measure_only_degradation(photo, nets)
+    found = Degradation() if scale <= 1 else Damage(photo, nets).degradation
     net = nets.pick(CLEANER, photo.width * photo.height / 1e6) if found.controls != CLEAN else None
     start, controls, reports = _UPSCALE_MEASURED, found.controls, []
     if net is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from relume.builtin.colour import balance
 from relume.builtin.curves import choose_curves
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.nets import Nets
 from relume.builtin.tone import Palette, measure_tone
 from relume.imaging.photo import Photo
@@ -23,7 +23,7 @@ def faded(photo: Photo, slope: tuple[float, ...] = (0.6, 0.55, 0.45), black: flo
 
 
 def test_a_sound_photo_is_left_alone(clean: Photo) -> None:
-    result, report = balance(clean, measure(clean), RunContext())
+    result, report = balance(clean, Damage(clean), RunContext())
     assert result.pixels is clean.pixels
     assert not report.changed
 
@@ -33,16 +33,14 @@ def test_gives_back_contrast_and_colour(clean: Photo, psnr: Psnr) -> None:
     low, high = np.percentile(clean.pixels, (0.5, 99.5))
     truth = Photo(np.clip((clean.pixels - low) * 250 / (high - low), 0, 250).astype(np.uint8))
     old = faded(truth)
-    result, report = balance(old, measure(old), RunContext())
+    result, report = balance(old, Damage(old), RunContext())
     assert report.changed
     assert psnr(result, truth) > psnr(old, truth) + 4
 
 
 def test_greyscale_in_rgb_stays_exactly_grey(chelsea: Photo) -> None:
     grey = Photo(chelsea.pixels[..., 1:2].repeat(3, axis=2))
-    result, report = balance(
-        faded(grey, (0.5, 0.5, 0.5)), measure(faded(grey, (0.5, 0.5, 0.5))), RunContext()
-    )
+    result, report = balance(faded(grey, (0.5, 0.5, 0.5)), Damage(faded(grey, (0.5, 0.5, 0.5))), RunContext())
     assert report.changed
     assert (result.pixels[..., 0] == result.pixels[..., 1]).all()
     assert (result.pixels[..., 1] == result.pixels[..., 2]).all()
@@ -50,7 +48,7 @@ def test_greyscale_in_rgb_stays_exactly_grey(chelsea: Photo) -> None:
 
 def test_sepia_keeps_its_hue(sepia: Photo) -> None:
     old = faded(sepia, (0.5, 0.5, 0.5))
-    result, report = balance(old, measure(old), RunContext())
+    result, report = balance(old, Damage(old), RunContext())
     assert report.changed
     assert measure_tone(result).palette is Palette.TONED
     before, after = (photo.pixels.reshape(-1, 3).mean(axis=0) for photo in (old, result))
@@ -61,7 +59,7 @@ def test_sepia_keeps_its_hue(sepia: Photo) -> None:
 
 def test_16_bits_do_not_band(chelsea: Photo) -> None:
     ramp = np.linspace(18_000, 40_000, 400 * 400).astype(np.uint16).reshape(400, 400, 1)
-    result, report = balance(Photo(ramp), measure(Photo(ramp)), RunContext())
+    result, report = balance(Photo(ramp), Damage(Photo(ramp)), RunContext())
     assert report.changed
     assert len(np.unique(result.pixels)) > 0.95 * len(np.unique(ramp))
     assert int(result.pixels.max()) - int(result.pixels.min()) > 1.3 * 22_000
@@ -69,7 +67,7 @@ def test_16_bits_do_not_band(chelsea: Photo) -> None:
 
 def test_one_colour_all_over_is_no_faded_photo() -> None:
     flat = Photo(np.full((64, 64, 3), 120, np.uint8))
-    result, _ = balance(flat, measure(flat), RunContext())
+    result, _ = balance(flat, Damage(flat), RunContext())
     assert result.pixels is flat.pixels
 
 
@@ -88,21 +86,21 @@ def pink(photo: Photo) -> Photo:
 
 def test_the_network_gives_back_colours(clean: Photo, psnr: Psnr, nets: Nets) -> None:
     old = pink(clean)
-    result, report = balance(old, measure(old), RunContext(), nets)
+    result, report = balance(old, Damage(old), RunContext(), nets)
     assert "by the network colour" in report.detail
     assert psnr(result, clean) > psnr(old, clean) + 1
 
 
 def test_the_network_leaves_a_sound_photo_alone(clean: Photo, nets: Nets) -> None:
-    result, report = balance(clean, measure(clean), RunContext(), nets)
+    result, report = balance(clean, Damage(clean), RunContext(), nets)
     assert result.pixels is clean.pixels
     assert not report.changed
 
 
 def test_the_network_is_not_asked_about_greyscale_and_sepia(sepia: Photo, nets: Nets) -> None:
     old = faded(sepia, (0.5, 0.5, 0.5))
-    with_nets, report = balance(old, measure(old), RunContext(), nets)
-    without, _ = balance(old, measure(old), RunContext())
+    with_nets, report = balance(old, Damage(old), RunContext(), nets)
+    without, _ = balance(old, Damage(old), RunContext())
     assert (with_nets.pixels == without.pixels).all()
     assert "by stretching" in report.detail
 
@@ -110,7 +108,7 @@ def test_the_network_is_not_asked_about_greyscale_and_sepia(sepia: Photo, nets: 
 def test_the_network_does_not_band_16_bits(chelsea: Photo, nets: Nets) -> None:
     smooth = cv2.GaussianBlur(chelsea.pixels.astype(np.float32) * 257, (0, 0), 3)
     old = pink(Photo(smooth.astype(np.uint16)))
-    result, report = balance(old, measure(old), RunContext(), nets)
+    result, report = balance(old, Damage(old), RunContext(), nets)
     assert report.changed
     assert result.pixels.dtype == np.uint16
     for channel in range(3):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.unit.builtin.tiny_nets import finder, write
 
 from relume.builtin.damage_net import Rule, believed, probability_of_damage
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.net import Net, NetOptions
 from relume.builtin.nets import NO_NETS, Nets
 from relume.imaging.photo import Photo
@@ -30,29 +30,29 @@ def photo_with_line(level: int, length: int = 60) -> Photo:
 
 def test_a_line_that_the_network_is_sure_of_is_found_in_any_photo(nets: Nets) -> None:
     photo = photo_with_line(255)
-    mask = measure(photo, nets).scratches.mask
+    mask = Damage(photo, nets).scratches.mask
     assert mask[30:33, 10:70].all()
     assert mask.sum() < 2 * 3 * 60
-    assert not measure(photo, NO_NETS).scratches.mask.any()
+    assert not Damage(photo, NO_NETS).scratches.mask.any()
 
 
 def test_what_the_network_thinks_likely_at_best_is_left(nets: Nets) -> None:
-    assert not measure(photo_with_line(235), nets).scratches.mask.any()
+    assert not Damage(photo_with_line(235), nets).scratches.mask.any()
 
 
 def test_one_glint_in_a_sharp_photo_is_left(nets: Nets) -> None:
-    assert not measure(photo_with_line(255, length=6), nets).scratches.mask.any()
+    assert not Damage(photo_with_line(255, length=6), nets).scratches.mask.any()
 
 
 def test_a_photo_that_is_all_damage_is_left(nets: Nets) -> None:
-    assert not measure(Photo(np.full((64, 64, 3), 255, np.uint8)), nets).scratches.mask.any()
+    assert not Damage(Photo(np.full((64, 64, 3), 255, np.uint8)), nets).scratches.mask.any()
 
 
 def test_transparent_parts_have_no_say(nets: Nets) -> None:
     photo = photo_with_line(255)
     alpha = np.full((70, 90), 255, np.uint8)
     alpha[20:45] = 0
-    assert not measure(Photo(photo.pixels, alpha), nets).scratches.mask.any()
+    assert not Damage(Photo(photo.pixels, alpha), nets).scratches.mask.any()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,7 +8,7 @@ import pytest
 
 from relume.builtin.dct import DCT_2D
 from relume.builtin.denoise import denoise
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.shrinkage import REACH, shrink
 from relume.imaging.photo import Photo
 from relume.imaging.tiles import map_tiles
@@ -19,7 +19,7 @@ Psnr = Callable[[Photo, Photo], float]
 
 
 def test_a_clean_photo_is_left_alone(clean: Photo) -> None:
-    result, report = denoise(clean, measure(clean), RunContext())
+    result, report = denoise(clean, Damage(clean), RunContext())
     assert result.pixels is clean.pixels
     assert not report.changed
 
@@ -27,7 +27,7 @@ def test_a_clean_photo_is_left_alone(clean: Photo) -> None:
 def test_beats_a_bilateral_filter_on_noise(clean: Photo, add_noise: AddNoise, psnr: Psnr) -> None:
     noisy = add_noise(clean, 10)
     bilateral = Photo(np.asarray(cv2.bilateralFilter(noisy.pixels, -1, 30, 1.8), np.uint8))
-    result, report = denoise(noisy, measure(noisy), RunContext())
+    result, report = denoise(noisy, Damage(noisy), RunContext())
     assert report.changed
     assert psnr(result, clean) > psnr(bilateral, clean) + 0.3
     assert psnr(result, clean) > psnr(noisy, clean) + 5
@@ -36,14 +36,14 @@ def test_beats_a_bilateral_filter_on_noise(clean: Photo, add_noise: AddNoise, ps
 def test_softens_jpeg_blocks(clean: Photo, psnr: Psnr) -> None:
     _, file = cv2.imencode(".jpg", clean.pixels, [cv2.IMWRITE_JPEG_QUALITY, 30])
     blocky = Photo(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8))
-    result, _ = denoise(blocky, measure(blocky), RunContext())
+    result, _ = denoise(blocky, Damage(blocky), RunContext())
     assert psnr(result, clean) > psnr(blocky, clean) + 0.35
 
 
 def test_works_at_16_bits_and_keeps_their_steps(chelsea: Photo, add_noise: AddNoise, psnr: Psnr) -> None:
     deep = Photo(chelsea.pixels.astype(np.uint16) * 257)
     noisy = add_noise(deep, 10)
-    result, _ = denoise(noisy, measure(noisy), RunContext())
+    result, _ = denoise(noisy, Damage(noisy), RunContext())
     assert result.pixels.dtype == np.uint16
     assert psnr(result, deep) > psnr(noisy, deep) + 5
     assert len(np.unique(result.pixels)) > 10_000
@@ -52,7 +52,7 @@ def test_works_at_16_bits_and_keeps_their_steps(chelsea: Photo, add_noise: AddNo
 def test_greyscale_stays_greyscale(chelsea: Photo, add_noise: AddNoise, psnr: Psnr) -> None:
     grey = Photo(chelsea.pixels[..., 1:2].copy())
     noisy = add_noise(grey, 10)
-    result, _ = denoise(noisy, measure(noisy), RunContext())
+    result, _ = denoise(noisy, Damage(noisy), RunContext())
     assert result.is_greyscale
     assert psnr(result, grey) > psnr(noisy, grey) + 4
 
@@ -61,7 +61,7 @@ def test_alpha_is_kept(chelsea: Photo, add_noise: AddNoise) -> None:
     alpha = np.full(chelsea.pixels.shape[:2], 255, np.uint8)
     alpha[:50] = 0
     noisy = Photo(add_noise(chelsea, 10).pixels, alpha)
-    result, report = denoise(noisy, measure(noisy), RunContext())
+    result, report = denoise(noisy, Damage(noisy), RunContext())
     assert report.changed
     assert result.alpha is alpha
 

@@ -9,7 +9,8 @@ import pytest
 
 from relume.builtin.blocks import measure_blocks
 from relume.builtin.blur import measure_blur
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
+from relume.builtin.scratches import Scratches, find_scratches
 from relume.builtin.tone import Palette, measure_tone
 from relume.imaging.photo import Photo
 
@@ -73,13 +74,29 @@ def test_transparent_parts_do_not_count(chelsea: Photo) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_measures_any_size(shape: tuple[int, ...], dtype: Any) -> None:
     noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype=dtype)
-    damage = measure(Photo(noise))
+    damage = Damage(Photo(noise))
     assert damage.scratches.mask.shape == shape[:2]
     assert not damage.scratches.mask.any()
 
 
+def test_what_is_not_asked_for_is_not_measured(chelsea: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[Photo] = []
+
+    def search(photo: Photo, *rest: Any) -> Scratches:
+        searches.append(photo)
+        return find_scratches(photo, *rest)
+
+    monkeypatch.setattr("relume.builtin.measure.find_scratches", search)
+    damage = Damage(chelsea)
+    assert damage.blur.confidence > 0
+    assert damage.degradation is damage.degradation
+    assert not searches
+    assert damage.measured().scratches is damage.scratches
+    assert len(searches) == 1
+
+
 def test_a_wholly_transparent_photo_has_nothing_to_measure(chelsea: Photo) -> None:
-    damage = measure(Photo(chelsea.pixels, np.zeros(chelsea.pixels.shape[:2], np.uint8)))
+    damage = Damage(Photo(chelsea.pixels, np.zeros(chelsea.pixels.shape[:2], np.uint8)))
     assert damage.noise.confidence == 0
     assert damage.tone.confidence == 0
     assert damage.blur.confidence == 0

@@ -30,7 +30,7 @@ from relume.builtin.cards import NetTable
 from relume.builtin.degradation import Degradation, combined
 from relume.builtin.estimate import Estimate
 from relume.builtin.inference import is_neutral, through, without_hidden_colours
-from relume.builtin.measure import measure_only_degradation
+from relume.builtin.measure import Damage
 from relume.builtin.net import CLEAN, Controls
 from relume.builtin.nets import AUTO_MEGAPIXELS, NO_NETS, Nets
 from relume.builtin.noise import Noise
@@ -269,9 +269,9 @@ def test_the_estimator_is_asked_where_there_is_one(
     tmp_path: Path, chelsea: Photo, sigma: float, quality: float, told: Controls
 ) -> None:
     nets = Nets(write(tmp_path, degradation=estimator(sigma, quality)), threads=1)
-    assert measure_only_degradation(chelsea, nets).controls == pytest.approx(told, abs=1e-3)
+    assert Damage(chelsea, nets).degradation.controls == pytest.approx(told, abs=1e-3)
     small = Photo(chelsea.pixels[:40, :40])
-    assert measure_only_degradation(small, nets).controls == CLEAN
+    assert Damage(small, nets).degradation.controls == CLEAN
 
 
 def test_what_is_hardly_damage_is_told_to_be_none() -> None:
@@ -285,11 +285,11 @@ def test_what_an_estimator_is_unsure_of_is_clean(chelsea: Photo, monkeypatch: py
     monkeypatch.setattr("relume.builtin.degradation.estimate", lambda _photo, _net: unsure)
     nets = Nets(NO_NETS.table)
     monkeypatch.setattr(nets, "get", lambda name: name)
-    assert measure_only_degradation(chelsea, nets).controls == CLEAN
+    assert Damage(chelsea, nets).degradation.controls == CLEAN
 
 
 def test_a_clean_photo_is_told_to_be_clean_without_an_estimator(clean: Photo) -> None:
-    assert measure_only_degradation(clean).controls == CLEAN
+    assert Damage(clean).degradation.controls == CLEAN
 
 
 @pytest.mark.parametrize(
@@ -308,11 +308,11 @@ def test_measured_noise_counts_within_the_estimate(found: Estimate, measured: fl
 
 
 def test_noise_and_blocks_are_told_without_an_estimator(chelsea: Photo, add_noise: AddNoise) -> None:
-    noisy = measure_only_degradation(add_noise(chelsea, 8)).controls
+    noisy = Damage(add_noise(chelsea, 8)).degradation.controls
     assert noisy.sigma == pytest.approx(8, abs=1)
     _, file = cv2.imencode(".jpg", chelsea.pixels, [cv2.IMWRITE_JPEG_QUALITY, 30])
     blocky = Photo(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8))
-    assert 30 <= measure_only_degradation(blocky).controls.quality < 85
+    assert 30 <= Damage(blocky).degradation.controls.quality < 85
 
 
 def test_without_openvino_the_classical_steps_work(

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from relume.builtin.inpaint import inpaint, repair
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.noise import measure_noise
 from relume.builtin.scratches import Scratches, find_scratches
 from relume.builtin.tone import measure_tone
@@ -101,21 +101,21 @@ def test_finds_a_lone_line_in_a_faded_greyscale_photo(sample: Sample) -> None:
 
 def test_repair_brings_the_sepia_photo_back(sepia: Photo, psnr: Psnr) -> None:
     photo, _ = creased(sepia)
-    result, report = repair(photo, measure(photo), RunContext())
+    result, report = repair(photo, Damage(photo), RunContext())
     assert report.changed
     assert psnr(result, sepia) > psnr(photo, sepia) + 5
 
 
 def test_repair_touches_nothing_outside_the_mask(sepia: Photo) -> None:
     photo, _ = creased(sepia)
-    damage = measure(photo)
+    damage = Damage(photo)
     result, _ = repair(photo, damage, RunContext())
     kept = ~damage.scratches.mask
     assert np.array_equal(result.pixels[kept], photo.pixels[kept])
 
 
 def test_a_clean_photo_is_left_alone(clean: Photo) -> None:
-    result, report = repair(clean, measure(clean), RunContext())
+    result, report = repair(clean, Damage(clean), RunContext())
     assert result.pixels is clean.pixels
     assert not report.changed
 

@@ -12,7 +12,7 @@ from tests.unit.builtin.test_scratches import Psnr, Sample, creased
 from tests.unit.builtin.tiny_nets import finder, write
 
 from relume.builtin.inpaint import repair
-from relume.builtin.measure import measure
+from relume.builtin.measure import Damage
 from relume.builtin.nets import NO_NETS, Nets
 from relume.imaging.photo import Photo
 from relume.ports import RunContext
@@ -24,7 +24,7 @@ def shipped() -> Nets:
 
 
 def found(photo: Photo, nets: Nets) -> NDArray[np.bool_]:
-    return measure(photo, nets).scratches.mask
+    return Damage(photo, nets).scratches.mask
 
 
 def test_clean_photos_have_no_damage(clean: Photo, shipped: Nets) -> None:
@@ -49,7 +49,7 @@ def test_creases_of_a_colour_photo_are_mended_by_the_network_alone(
 ) -> None:
     photo, _ = creased(chelsea, width=5)
     assert not found(photo, NO_NETS).any()
-    result, report = repair(photo, measure(photo, shipped), RunContext())
+    result, report = repair(photo, Damage(photo, shipped), RunContext())
     assert report.changed
     assert psnr(result, chelsea) > psnr(photo, chelsea) + 3
 
