@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-_START_SECONDS = 90
+from tests.patience import PATIENCE
 
 
 def free_port() -> int:
@@ -27,7 +27,7 @@ def free_port() -> int:
     return port
 
 
-def until(what: Callable[[], bool], seconds: float = _START_SECONDS, why: str = "it did not happen") -> None:
+def until(what: Callable[[], bool], seconds: float = PATIENCE, why: str = "it did not happen") -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not what():

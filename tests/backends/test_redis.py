@@ -19,6 +19,7 @@ from relume.queues.redis_bus import RedisBus
 from relume.queues.redis_events import RedisEvents
 from relume.queues.redis_news import RedisBreakerNews
 from relume.settings import load_settings
+from tests.patience import PATIENCE
 from tests.peers import missing
 from tests.servers import RedisServer
 
@@ -55,14 +56,14 @@ async def started(url: str) -> AsyncIterator[RedisBus]:
 
 
 async def eventually(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not what():
             await asyncio.sleep(0.02)
 
 
 async def heard(events: RedisEvents, speaker: RedisEvents, event: JobEvent) -> JobEvent:
     """Say it until it is heard: events may be lost while connections are made."""
-    async with asyncio.timeout(30), aclosing(events.subscribe(event.job_id)) as stream:
+    async with asyncio.timeout(PATIENCE), aclosing(events.subscribe(event.job_id)) as stream:
         while True:
             speaker.publish(event)
             if found := await anext(stream):
@@ -109,7 +110,7 @@ async def test_without_redis_a_watcher_looks_at_the_database_and_later_hears_aga
         assert [await anext(stream) for _ in range(3)] == [None] * 3
         redis.start()
         found = None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while found is None:
                 one.publish(event)
                 found = await anext(stream)
@@ -123,7 +124,7 @@ async def test_a_wish_to_cancel_is_not_replaced_by_progress(process: Process) ->
     async with aclosing(two.subscribe(job_id)) as stream:
         assert await anext(stream) is None
         steps: set[str | None] = set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while "cancelling" not in steps:
                 for step in ("a", "cancelling", "b", "c"):
                     one.publish(JobEvent(job_id, JobStatus.RUNNING, 0.1, step))

@@ -15,6 +15,7 @@ import pytest
 from relume.http.app import create_app
 from relume.settings import load_settings
 from relume.wiring.services import Services
+from tests.patience import PATIENCE
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Client:
     async def ended(self, job_id: str) -> dict[str, Any]:
         """Poll a job of contract D to its end."""
         last = 0.0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 state: dict[str, Any] = (await self.http.get(f"/v1/jobs/{job_id}")).json()
                 assert state["progress"] >= last, "progress never goes back"

@@ -20,6 +20,7 @@ from relume.jobs.models import Job, JobStatus
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
 from tests.images import corpus
+from tests.patience import PATIENCE
 
 Named = tuple[str, bytes]
 
@@ -48,7 +49,7 @@ async def state_of(client: Client, batch_id: str) -> dict[str, Any]:
 async def ended(client: Client, batch_id: str) -> dict[str, Any]:
     """Poll a batch to its end. Its results only ever become more."""
     seen = 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             state = await state_of(client, batch_id)
             assert len(state["results"]) >= seen
@@ -464,7 +465,7 @@ async def test_after_the_janitor_the_entry_says_that_the_file_is_gone(start: Sta
     async with start(result_ttl_minutes=0.00001) as client:
         batch_id = await accepted(client, ("a.png", photos.encoded("PNG")))
         url = f"/processed/{(await ended(client, batch_id))['results'][0]['job_id']}.png"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while "expired" not in (state := await state_of(client, batch_id))["results"][0]:
                 await client.services.janitor.sweep()
         (entry,) = state["results"]

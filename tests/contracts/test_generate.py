@@ -21,6 +21,7 @@ from tests import photos
 from tests.contracts.conftest import Client, Start, problem
 from tests.doubles.replicate import ReplicateDouble
 from tests.doubles.script import Fault, Plan
+from tests.patience import PATIENCE
 
 TOKEN = "r8_test_token"
 MOCK: dict[str, Any] = {
@@ -70,7 +71,7 @@ async def state_of(client: Client, job_id: str) -> dict[str, Any]:
 
 
 async def until(client: Client, job_id: str, *words: str) -> dict[str, Any]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (state := await state_of(client, job_id))["status"] not in words:
             assert state["status"] not in ENDED, state
             await asyncio.sleep(0.02)
@@ -81,7 +82,7 @@ async def finished(client: Client, **body: Any) -> dict[str, Any]:
     """A job that has completed and whose files lie where they belong."""
     job_id = (await created(client, **body))["id"]
     state = await until(client, job_id, "completed")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await client.services.jobs.get(UUID(job_id))).staged_key is not None:
             await asyncio.sleep(0.02)
     return state
@@ -447,7 +448,7 @@ async def test_metadata_are_written_once_and_their_loss_on_the_way_is_repaired(
 async def test_media_expire_and_their_metadata_stay(start: Start, tmp_path: Path) -> None:
     async with start(**MOCK, media_ttl_minutes=0.0001, result_ttl_minutes=60) as client:
         state = await finished(client)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await client.services.jobs.get(UUID(state["id"]))).files_deleted_at is None:
                 await client.services.janitor.sweep()
                 await asyncio.sleep(0.02)
@@ -461,7 +462,7 @@ async def test_media_expire_and_their_metadata_stay(start: Start, tmp_path: Path
 async def test_metadata_expire_by_themselves(start: Start) -> None:
     async with start(**MOCK, metadata_ttl_minutes=0.0001) as client:
         state = await finished(client)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (
                 answer := await client.http.get(f"/api/v1/jobs/{state['id']}/metadata")
             ).status_code == 200:
@@ -492,7 +493,7 @@ async def test_a_download_is_an_attachment(mock: Client) -> None:
 async def test_cancelling_stops_the_run_at_the_provider(hosted: Client, double: ReplicateDouble) -> None:
     double.plan(Plan(ends="never"))
     job_id = (await created(hosted))["id"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while double.counts["get"] < 2:
             await asyncio.sleep(0.02)
     answer = await hosted.http.delete(f"/api/v1/jobs/{job_id}")

@@ -16,6 +16,7 @@ import pytest
 from relume.http import health
 from relume.http.lookout import Lookout
 from tests.contracts.conftest import Client, Start, problem
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ async def examined(client: Client, status: int = 200) -> dict[str, Any]:
 
 async def alive(client: Client) -> None:
     """Wait for the first sign of life, a moment after the start."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await examined(client))["workers"]["local"]["status"] != "up":
             await asyncio.sleep(0.02)
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests import photos
 from tests.contracts.conftest import Client, Start, problem
+from tests.patience import PATIENCE
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -30,7 +31,7 @@ async def upload(client: Client, data: bytes, name: str, **fields: Any) -> str:
 async def restored(client: Client, data: bytes, name: str, **fields: Any) -> str:
     job_id = await upload(client, data, name, **fields)
     assert (await client.ended(job_id))["status"] == "succeeded"
-    async with asyncio.timeout(30):  # Until the result lies where it stays.
+    async with asyncio.timeout(PATIENCE):  # Until the result lies where it stays.
         while (await client.services.jobs.get(UUID(job_id))).staged_key is not None:
             await asyncio.sleep(0.02)
     return job_id
@@ -142,7 +143,7 @@ async def test_events_tell_the_place_and_when_it_changes(client: Client) -> None
         return await counted(job)
 
     repository.waiting_before = waiting_before  # type: ignore[method-assign]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while looks < 3:
             await asyncio.sleep(0.01)
         await client.http.delete(f"/v1/jobs/{first}")
@@ -236,7 +237,7 @@ async def test_a_drawn_picture_goes_with_its_metadata(start: Start) -> None:
     async with start(**mock, replicate_mock_delay_min=0, replicate_mock_delay_max=0) as client:
         job_id = (await client.http.post("/api/v1/generate", json={"prompt": "A Lake"})).json()["id"]
         await client.ended(job_id)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await client.services.jobs.get(UUID(job_id))).staged_key is not None:
                 await asyncio.sleep(0.02)
         (entry,) = await listed(client, kind="picture", search="lake")

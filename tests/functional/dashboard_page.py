@@ -9,7 +9,6 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, expect
 from skimage import data
 
-PATIENCE_MS = 60_000
 TIMES = "\N{MULTIPLICATION SIGN}"
 ASTRONAUT = data.astronaut()  # type: ignore[no-untyped-call]
 
@@ -45,7 +44,7 @@ def card(page: Page, name: str) -> Locator:
 
 
 def expect_state(card: Locator, state: str) -> None:
-    expect(card).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
+    expect(card).to_have_attribute("data-state", state)
 
 
 def restored(page: Page, server: Server, *photos: FilePayload) -> list[Locator]:

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import httpx
 
-_START_SECONDS = 60
+from tests.patience import PATIENCE
+
 _ADDRESS = re.compile(r"at (http://\S+)/dashboard/")
 
 
@@ -88,7 +89,7 @@ class Server:
         with self.client() as client:
             return [client.get(f"/v1/jobs/{job_id}").json() for job_id in job_ids]
 
-    def wait(self, job_ids: list[str], seconds: float = 90) -> list[dict[str, Any]]:
+    def wait(self, job_ids: list[str], seconds: float = PATIENCE) -> list[dict[str, Any]]:
         """Poll until every job has ended."""
         deadline = time.monotonic() + seconds
         while True:
@@ -113,7 +114,7 @@ class Server:
             self._lines.append(line)
 
     def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._process.poll() is None:
             if found := _ADDRESS.search("".join(self._lines)):
                 self.url = found[1]

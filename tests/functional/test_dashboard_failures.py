@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.functional.browser_fixtures import Console
-from tests.functional.dashboard_page import PATIENCE_MS, add, card, expect_state, open_dashboard, photo
+from tests.functional.dashboard_page import add, card, expect_state, open_dashboard, photo
 from tests.functional.server import Server
 from tests.functional.test_dashboard import assert_fits
 from tests.functional.test_dashboard_views import MOCK_MODE, draw, job, jobs
@@ -26,14 +26,6 @@ BROKEN = WORKS | {
 }
 NO_SERVICE = "Hiện chưa có dịch vụ nào làm được việc này. Hãy thử lại sau."
 NOT_FETCHED = "Không tải được ảnh từ địa chỉ đã cho."
-
-
-@pytest.fixture(autouse=True, scope="module")
-def patience() -> Iterator[None]:
-    """A busy machine takes more than the usual five seconds to load a page."""
-    expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def error_of(row: Locator) -> Locator:

@@ -15,7 +15,7 @@ from skimage import data
 
 from tests.functional.axe import assert_accessible
 from tests.functional.browser_fixtures import Console, opened_page
-from tests.functional.dashboard_page import PATIENCE_MS, card, open_dashboard
+from tests.functional.dashboard_page import card, open_dashboard
 from tests.functional.server import Server
 
 GONE = 410
@@ -47,7 +47,7 @@ def add(page: Page, *photos: FilePayload, upscale: int = 1) -> None:
 
 
 def expect_done(page: Page, count: int) -> None:
-    expect(page.locator(".card[data-state=done]")).to_have_count(count, timeout=PATIENCE_MS)
+    expect(page.locator(".card[data-state=done]")).to_have_count(count)
 
 
 def open_viewer(page: Page, name: str = "one.jpg") -> Locator:
@@ -282,12 +282,12 @@ def test_more_strength_comes_from_the_server_and_can_be_saved(page: Page, live_s
     first = result.get_attribute("src")
     strength_is_ready(viewer).fill("0.8")
     expect(viewer).to_contain_text("the server is sending the full restoration")
-    expect(result).to_have_css("opacity", "0.8", timeout=PATIENCE_MS)
+    expect(result).to_have_css("opacity", "0.8")
     assert asked == [1.0]
     assert result.get_attribute("src") != first
 
     viewer.get_by_role("button", name="Save this strength").click()
-    expect(viewer).to_contain_text("Saved at 80%", timeout=PATIENCE_MS)
+    expect(viewer).to_contain_text("Saved at 80%")
     assert asked == [1.0, 0.8]
     expect(result).to_have_css("opacity", "1")
     href = viewer.get_by_role("link", name="Download").get_attribute("href") or "nothing"

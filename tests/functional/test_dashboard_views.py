@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from relume.picture_models import PICTURE_MODELS, Whole, Words
 from tests.functional.axe import assert_accessible
 from tests.functional.browser_fixtures import Console, opened_page
-from tests.functional.dashboard_page import PATIENCE_MS, TIMES, expect_ready
+from tests.functional.dashboard_page import TIMES, expect_ready
 from tests.functional.server import Server
 from tests.functional.test_dashboard import assert_fits
 
@@ -33,14 +33,6 @@ MOCK_MODE = {
     "REPLICATE_MOCK_FAILURE_RATE": "0",
 }
 Open = Callable[..., Page]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def patience() -> Iterator[None]:
-    """A busy machine takes more than the usual five seconds to load a page."""
-    expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +315,7 @@ def test_the_list_follows_what_is_saved_and_deleted_in_the_large_view(view: Open
 def test_several_results_come_in_one_zip(view: Open) -> None:
     page = view("history?search=Drawing+2")
     for name in ("Drawing 21", "Drawing 22"):
-        expect(job(page, name).get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+        expect(job(page, name).get_by_role("link", name="Download")).to_be_visible()
         job(page, name).get_by_role("checkbox").check()
     chosen = page.get_by_role("region", name="What is chosen")
     expect(chosen).to_contain_text("2 chosen")
@@ -379,7 +371,7 @@ def test_figures_that_grow_old_say_so(page: Page, server: Server, console: Conso
     open_view(page, server, "operations", OPERATOR)
     expect(page.get_by_role("heading", name="Who does the work")).to_be_visible()
     page.route("**/health/detailed", lambda route: route.abort("connectionreset"))
-    expect(page.get_by_role("alert").filter(has_text="No answer since")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert").filter(has_text="No answer since")).to_be_visible()
     expect(page.get_by_role("heading", name="Who does the work")).to_be_visible()
 
 
