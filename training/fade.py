@@ -4,21 +4,15 @@ A print's image is three dyes; each absorbs mostly its own third of the spectrum
 fade at different rates, paper yellows, and light scatters into the scan. The order here is the order of events:
 dyes, paper, veil, scanner. Parameters span what Wilhelm & Brower, "The permanence and care of color
 photographs" (1993) describe; none was fitted to data.
-
-A part of the images fades by no physics at all: colours mixed and bent by any smooth curves. A network that has
-seen one mathematics of fading only has learnt that mathematics.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 _DARKEST_DENSITY = 2.6
 _SOUND_SHARE = 0.3
-_BY_CURVES_SHARE = 0.4
-_CURVE_PARTS = 5
 
 
 def fade(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -26,9 +20,10 @@ def fade(images: Tensor, generator: torch.Generator) -> Tensor:
     draw = _Draw(len(images), generator)
     strength = draw.uniform(0.1, 1.0)
     strength = torch.where(draw.chance(_SOUND_SHARE), 0.0, strength)
-    levels = torch.where(
-        draw.chance(_BY_CURVES_SHARE), _by_curves(images, strength, draw), _by_dyes(images, strength, draw)
-    )
+    density = -torch.log10(to_linear(images).clamp_min(10**-_DARKEST_DENSITY))
+    light = 10 ** -(_dyes_faded(density, strength, draw) + _yellowing(strength, draw))
+    light = _veiled(light, strength, draw) * _cast(strength, draw)
+    levels = _scanned(to_srgb(light), strength, draw)
     levels = torch.where(strength > 0, levels, images)
     return (levels * 255).round().div(255).clamp(0, 1)
 
@@ -57,43 +52,6 @@ class _Draw:
 
     def chance(self, share: float) -> Tensor:
         return self.uniform(0, 1) < share
-
-
-def _by_dyes(images: Tensor, strength: Tensor, draw: _Draw) -> Tensor:
-    density = -torch.log10(to_linear(images).clamp_min(10**-_DARKEST_DENSITY))
-    light = 10 ** -(_dyes_faded(density, strength, draw) + _yellowing(strength, draw))
-    light = _veiled(light, strength, draw) * _cast(strength, draw)
-    return _scanned(to_srgb(light), strength, draw)
-
-
-def _by_curves(images: Tensor, strength: Tensor, draw: _Draw) -> Tensor:
-    """Mixed in light or in levels, then a rising curve for each channel; the three are alike to some degree."""
-    count = len(images)
-    share = strength * draw.uniform(0, 0.35) * draw.chance(0.8)
-    mixing = (share * draw.uniform(0, 1, 9)).reshape(count, 3, 3) * (1 - torch.eye(3))
-    mixing = mixing + torch.diag_embed(1 - mixing.sum(dim=2))
-    in_light = draw.chance(0.6)
-    mixed = torch.einsum("nij,njhw->nihw", mixing, torch.where(in_light, to_linear(images), images))
-    mixed = mixed.clamp(0, 1)
-    levels = torch.where(in_light, to_srgb(mixed), mixed)
-    # Rises of a curve's parts, (N, 3, parts): what all channels share, and what is each one's own.
-    steep = draw.normal(0.45, _CURVE_PARTS).reshape(count, 1, -1)
-    steep = steep + draw.normal(0.3, 3 * _CURVE_PARTS).reshape(count, 3, -1)
-    rises = torch.exp(strength.reshape(count, 1, 1) * steep)
-    curve = functional.pad(rises.cumsum(dim=2) / rises.sum(dim=2, keepdim=True), (1, 0))
-    black = strength**1.5 * draw.uniform(0, 0.5) * (draw.normal(0.3, 3)).exp()
-    white = 1 - strength * draw.uniform(0, 0.3) * (draw.normal(0.4, 3)).exp()
-    bent = black + (white - black).clamp_min(0.15) * _along(curve, levels)
-    return (bent * _cast(strength, draw)).clamp(0, 1)
-
-
-def _along(curves: Tensor, levels: Tensor) -> Tensor:
-    """(N, 3, parts + 1) values at even distances, read at (N, 3, H, W) levels from 0 to 1."""
-    last = curves.shape[2] - 1
-    place = levels.flatten(2) * last
-    below = place.floor().clamp(0, last - 1)
-    left, right = curves.gather(2, below.long()), curves.gather(2, below.long() + 1)
-    return (left + (place - below) * (right - left)).reshape(levels.shape)
 
 
 def _dyes_faded(density: Tensor, strength: Tensor, draw: _Draw) -> Tensor:
