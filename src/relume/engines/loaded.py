@@ -73,6 +73,6 @@ def load_engine(weights: Weights, options: EngineOptions, precision: str) -> Eng
     try:
         return load_openvino(weights, options, resolve_precision(precision))
     except ModelUnusable:
-        if is_onnx or precision == "int8":
+        if is_onnx or precision == "int8" or weights.is_replaced:
             raise
         return load_torch_engine(weights, "cpu")

@@ -140,6 +140,10 @@ def convert(weights: Weights, folder: Path) -> None:
         graph.reshape([1, 3, -1, -1])
     else:
         graph, shape = _from_torch(*load_torch(weights.path))
+    if (
+        weights.is_replaced
+    ):  # What was read may be the new file: it must not be kept under the old one's SHA-256.
+        raise ModelUnusable("its file was replaced while it was read")
     save(graph, shape, folder)
 
 

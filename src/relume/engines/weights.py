@@ -75,11 +75,16 @@ class Weights:
     identity: Identity
     known: KnownWeights | None
     modified_ns: int = 0
-    """The file's time of change when it was read."""
+    """The file's time of change when it was read; 0 where nobody looked."""
 
     @property
     def stamp(self) -> Stamp:
         return self.size_bytes, self.modified_ns
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file lies there by now: then the SHA-256 is not its own."""
+        return self.modified_ns != 0 and _stamp_of(self.path) != self.stamp
 
     @property
     def kind(self) -> Kind:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -97,6 +98,18 @@ def test_a_model_is_converted_once(
     again = load_openvino(compact_weights, options, "bf16")
     assert again.shape.scale == 4
     assert [path.name for path in tmp_path.iterdir()] == [cache_folder(compact_weights, options, "f32").name]
+
+
+def test_a_file_that_was_replaced_is_not_kept_as_the_one_it_was(
+    compact_weights: Weights, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.pth"
+    path.write_bytes(compact_weights.path.read_bytes())
+    found = replace(compact_weights, path=path, modified_ns=path.stat().st_mtime_ns)
+    os.utime(path, ns=(0, found.modified_ns + 1))
+    with pytest.raises(ModelUnusable, match="replaced"):
+        load_engine(found, EngineOptions(tmp_path / "cache"), "auto")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_conversion_that_was_killed_counts_for_nothing(compact_weights: Weights, tmp_path: Path) -> None:
