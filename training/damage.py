@@ -255,7 +255,7 @@ def crease(rng: Rng, page: Print, ends: NDArray[Any] | None = None) -> None:
     near = cv2.GaussianBlur(core, (0, 0), rng.uniform(1.5, 6))
     flakes = smooth_noise(rng, page.side, page.side, rng.uniform(2, 7)) > rng.uniform(0.5, 1.2)
     splinters = cv2.GaussianBlur((flakes & (near > 0.08)).astype(np.float32), (0, 0), 0.6)
-    cover = np.maximum(core, splinters if rng.random() < 0.6 else 0) * rng.uniform(0.3, 1)
+    cover = np.maximum(core, splinters if rng.random() < 0.6 else 0) * rng.uniform(0.6, 1)
     page.put(cover, _rough(rng, page, page.paper))
 
 
@@ -269,27 +269,6 @@ def _shade_beside(rng: Rng, page: Print, path: NDArray[Any]) -> None:
     amount = rng.uniform(0, 18)
     page.image += (amount * (band * rng.choice([-1, 1]) - moved * rng.choice([-1, 1])))[..., None]
     np.clip(page.image, 0, 255, out=page.image)
-
-
-def soft_fold(rng: Rng, page: Print) -> None:
-    """A bend whose emulsion held: a worn ridge that catches the light, and its shadow beside it."""
-    for _ in range(rng.integers(1, 3)):
-        path = _path(
-            rng,
-            _through(rng, page.side),
-            bend=rng.uniform(0, 0.2) * page.side,
-            jagged=rng.choice([0, rng.uniform(0, 1.5)]),
-        )
-        gaps = rng.choice([0, rng.uniform(0, 0.5)])
-        core = _drawn(rng, page.side, path, rng.uniform(0.7, 3), spread=0.4, gaps=gaps)
-        ridge: Plane = cv2.GaussianBlur(core, (0, 0), rng.uniform(0.3, 2.2))
-        ridge = ridge / max(float(ridge.max()), 0.1)
-        turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 4)
-        shift = np.array([[1, 0, away * np.cos(turn)], [0, 1, away * np.sin(turn)]], np.float64)
-        shadow = cv2.warpAffine(ridge, shift, ridge.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        if rng.random() < 0.7:
-            page.put(shadow * rng.uniform(0.1, 0.6), np.full(3, rng.uniform(0, 70), np.float32))
-        page.put(ridge * rng.uniform(0.2, 0.9), page.paper)
 
 
 def folds(rng: Rng, page: Print) -> None:
@@ -379,7 +358,6 @@ def torn(rng: Rng, page: Print) -> None:
 _KINDS: tuple[Callable[[Rng, Print], None], ...] = (
     scratches,
     crease,
-    soft_fold,
     folds,
     dust,
     fibres,
@@ -388,4 +366,4 @@ _KINDS: tuple[Callable[[Rng, Print], None], ...] = (
     torn,
     rubbing,
 )
-_SHARES = (0.31, 0.12, 0.12, 0.06, 0.14, 0.07, 0.07, 0.04, 0.04, 0.03)
+_SHARES = (0.34, 0.14, 0.07, 0.15, 0.08, 0.09, 0.05, 0.04, 0.04)

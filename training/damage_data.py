@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from training import photos
-from training.damage import Sample, make_sample
+from training.damage import make_sample
 from training.damage_scenes import Image, Rng, draw_scene
 
 SCENE_SIDE = 384
@@ -41,11 +38,6 @@ KEPT_TO_CHOOSE = frozenset({"rocket"})
 
 Pool = NDArray[np.uint8]
 """(scenes, side, side, 3)."""
-_Photos = list[NDArray[np.uint8]]
-
-_FRESH_SHARE = 0.3
-_KEPT = 1024
-"""Drawing damage takes longer than learning from it: the last prints come again, turned and mirrored."""
 
 
 def scene_pool(path: Path, count: int, seed: int) -> Pool:
@@ -62,7 +54,7 @@ def scene_pool(path: Path, count: int, seed: int) -> Pool:
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 
-def _textures() -> _Photos:
+def _textures() -> list[NDArray[np.uint8]]:
     found = [np.asarray(getattr(data, name)(), np.uint8) for name in TEXTURES]
     found += [np.asarray(view, np.uint8) for view in data.stereo_motorcycle()[:2]]
     return [photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=2) for photo in found]
@@ -80,23 +72,19 @@ class Prints(IterableDataset[tuple[Tensor, Tensor]]):
         cv2.setNumThreads(1)
         pool, textures = scene_pool(self._pool, self._count, self._seed), _textures()
         real = photos.for_training(self._opencv_source, without=KEPT_TO_CHOOSE)
-        kept: deque[Sample] = deque(maxlen=_KEPT)
-        for index in itertools.count():
+        index = 0
+        while True:
             rng = np.random.default_rng((self._seed, index))
-            if len(kept) < _KEPT or rng.random() < _FRESH_SHARE:
-                kept.append(self._drawn(rng, pool, textures, real))
-                sample = kept[-1]
-            else:
-                sample = kept[rng.integers(len(kept))]
-            turns, is_mirrored = rng.integers(4), bool(rng.random() < 0.5)
-            image, label = (_turned(part, turns, is_mirrored) for part in (sample.image, sample.label))
-            yield torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(label)
-
-    def _drawn(self, rng: Rng, pool: Pool, textures: _Photos, real: _Photos) -> Sample:
-        kind = rng.random()
-        sources = real if kind < _PHOTO_SHARE else textures if kind < _PHOTO_SHARE + _TEXTURE_SHARE else pool
-        scene = _crop(rng, sources[rng.integers(len(sources))], self._side)
-        return make_sample(rng, scene, is_clean=bool(rng.random() < CLEAN_SHARE))
+            kind = rng.random()
+            sources = (
+                real if kind < _PHOTO_SHARE else textures if kind < _PHOTO_SHARE + _TEXTURE_SHARE else pool
+            )
+            source = sources[rng.integers(len(sources))]
+            scene = _crop(rng, source, self._side)
+            sample = make_sample(rng, scene, is_clean=bool(rng.random() < CLEAN_SHARE))
+            image = np.ascontiguousarray(sample.image.transpose(2, 0, 1))
+            yield torch.from_numpy(image), torch.from_numpy(sample.label)
+            index += 1
 
 
 def _crop(rng: Rng, source: NDArray[np.uint8], side: int) -> Image:
@@ -109,10 +97,5 @@ def _crop(rng: Rng, source: NDArray[np.uint8], side: int) -> Image:
     piece = source[top : top + taken, left : left + taken]
     kernel = cv2.INTER_AREA if taken > side else int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
     scene = cv2.resize(piece, (side, side), interpolation=kernel).astype(np.float32)
-    return _turned(scene, rng.integers(4), bool(rng.random() < 0.5))
-
-
-def _turned(image: NDArray[Any], turns: int, is_mirrored: bool) -> NDArray[Any]:
-    """By quarters, (height, width) or (height, width, 3)."""
-    image = np.rot90(image, turns)
-    return np.ascontiguousarray(image[:, ::-1] if is_mirrored else image)
+    scene = np.rot90(scene, rng.integers(4))
+    return np.ascontiguousarray(scene[:, ::-1] if rng.random() < 0.5 else scene)
