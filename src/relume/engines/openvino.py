@@ -22,7 +22,7 @@ from relume.telemetry import logger
 
 log = logger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what is written changes, so that older conversions are not taken for new ones."""
 FIXED_SIDE = 256
 """For models that cannot be converted for images of any size."""

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,18 @@ def quantise(weights: Weights, options: EngineOptions) -> None:
 
 
 def _in_integers(graph: Any, tiles: list[Array]) -> Any:
-    """Symmetric weights, asymmetric activations where they need it."""
+    """Symmetric weights, asymmetric activations where they need it.
+
+    Sums are not rounded: a deep network is one long sum of small changes, and every rounding stays in it. Nor are
+    the convolutions at its ends, through which everything passes. On Real-ESRGAN's full net with random weights,
+    40 dB to float32 instead of 32.
+    """
     library = nncf()
+    logging.getLogger("nncf").setLevel(logging.WARNING)  # Below, it tells of every operation it passes by.
+    convolutions = [
+        op.get_friendly_name() for op in graph.get_ordered_ops() if op.get_type_name() == "Convolution"
+    ]
+    ends = sorted({*convolutions[:1], *convolutions[-2:]})
     with contextlib.redirect_stdout(io.StringIO()):  # It draws bars there, where `--json` has its results.
         return library.quantize(
             graph,
@@ -101,6 +112,7 @@ def _in_integers(graph: Any, tiles: list[Array]) -> Any:
             subset_size=len(tiles),
             preset=library.QuantizationPreset.MIXED,
             fast_bias_correction=True,
+            ignored_scope=library.IgnoredScope(names=ends, types=["Add", "Multiply"], validate=False),
         )
 
 
