@@ -43,6 +43,7 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
     result: Levels = np.where(mask[..., None], guess, levels)
     is_known = _framed(np.where(mask, 0, 1).astype(np.float32), border, cv2.BORDER_CONSTANT)
     width, known = is_known.shape[1], is_known.ravel()
+    trust = _GUESS_WEIGHT + (1 - _GUESS_WEIGHT) * known
     rows, columns = np.nonzero(mask)
     lost = (rows + border) * width + columns + border
     shifts = np.array([down * width + right for down, right in _shifts()])
@@ -51,7 +52,7 @@ def fill_from_alike(levels: Levels, mask: Mask, guess: Levels) -> Levels:
         colours = _framed(result, border, cv2.BORDER_REFLECT_101).reshape(known.size, -1)
         grey = np.ascontiguousarray(luma(colours))
         fill = partial(
-            _mean_of_alike, grey, colours, known, shifts=shifts[:: 3 if are_many else 1], width=width
+            _mean_of_alike, grey, colours, known, trust, shifts=shifts[:: 3 if are_many else 1], width=width
         )
         with ThreadPoolExecutor(cv2.getNumThreads()) as threads:
             made = list(threads.map(fill, _chunks(lost)))
@@ -90,12 +91,19 @@ def _patch(width: int) -> tuple[_Indices, _Values]:
 
 
 def _mean_of_alike(
-    grey: _Values, colours: _Values, known: _Values, lost: _Indices, shifts: _Indices, width: int
+    grey: _Values,
+    colours: _Values,
+    known: _Values,
+    trust: _Values,
+    lost: _Indices,
+    shifts: _Indices,
+    width: int,
 ) -> Levels:
-    """(lost, channels). All planes are flat; `shifts` are distances between flat indices."""
+    """(lost, channels). All planes are flat, `trust` what a pixel counts in a comparison; `shifts` are distances
+    between flat indices.
+    """
     offsets, falloff = _patch(width)
-    places = (offsets[:, None] + lost).astype(np.intp)
-    trust = _GUESS_WEIGHT + (1 - _GUESS_WEIGHT) * known
+    places = offsets[:, None] + lost
     here, weights = grey[places], falloff[:, None] * trust[places]
     differences = np.empty((len(shifts), len(lost)), np.float32)
     there, fit, off = np.empty_like(places), np.empty_like(here), np.empty_like(here)
